@@ -1,0 +1,62 @@
+"""What the controller needs of a cluster, and nothing more. Two implementations: `controller.kubernetes_cluster` and `local`.
+
+Objects are plain dicts in Kubernetes' JSON form. Every method may raise `ClusterError`; none retries without a bound.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol
+
+Manifest = dict[str, Any]
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+JOB_NAME = "kubetune.dev/job-name"
+JOB_KIND = "kubetune.dev/job-kind"
+JOB_UID = "kubetune.dev/job-uid"
+ATTEMPT = "kubetune.dev/attempt"
+"""Labels of everything that kubetune makes. The training operator copies a replica template's labels to its pods."""
+
+FIELD_MANAGER = "kubetune"
+
+
+class ClusterError(Exception):
+    """The cluster did not do as asked. `retryable`: the same call may succeed later (connection, 409, 429, 5xx)."""
+
+    def __init__(self, message: str, *, status: int | None = None, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retryable = retryable
+
+
+class Cluster(Protocol):
+    """The only door to the outside that the controller has."""
+
+    async def get_job(self, kind: str, namespace: str, name: str) -> Manifest | None:
+        """The SFTJob or OSFTJob, with its status; None if it does not exist."""
+
+    async def pytorchjobs(self, namespace: str, job_uid: str) -> list[Manifest]:
+        """The PyTorchJobs labelled with that job's UID."""
+
+    async def pytorchjob(self, namespace: str, name: str) -> Manifest | None:
+        """That PyTorchJob whoever made it; None if it does not exist."""
+
+    async def pods(self, namespace: str, job_uid: str) -> list[Manifest]:
+        """The pods labelled with that job's UID."""
+
+    async def apply_pytorchjob(self, manifest: Manifest) -> Manifest:
+        """Server-side apply with our field manager; returns the object as stored."""
+
+    async def delete_pytorchjob(self, namespace: str, name: str, uid: str) -> None:
+        """Deletes it and its pods, if it still is the object with that UID. Absent already: no error."""
+
+    async def write_status(self, job: Manifest, status: Manifest) -> None:
+        """Replaces the operator's part of the status: all of it but progress and checkpoints, which the trainer owns.
+
+        Raises ClusterError with status 409 if the job changed since it was read (metadata.resourceVersion).
+        """
+
+    async def log_tail(self, namespace: str, pod: str, lines: int) -> str:
+        """The last lines of the trainer container's log; empty if there is none (yet, or any more)."""
+
+    async def event(self, job: Manifest, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
+        """Publishes an event about the job. Best effort: failures are logged, not raised."""

@@ -1,0 +1,213 @@
+"""What the operator and the trainer say to each other: names, shapes and limits, and nothing that trains.
+
+The operator writes one `Contract` into the pod's environment; the trainer answers with `Report`s while it trains and one
+`Outcome` at the end. With `kubetune_trainer.parameters` this is all that the operator may import from the trainer.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+CONTRACT_ENV = "KUBETUNE_CONTRACT"
+"""The environment variable that holds the contract as one JSON document."""
+
+REPORT_FILE_ENV = "KUBETUNE_REPORT_FILE"
+"""Where the trainer writes its latest `Report` (atomically replaced). Set by whoever runs the pod, not by the job."""
+
+TERMINATION_LOG_ENV = "KUBETUNE_TERMINATION_LOG"
+TERMINATION_LOG = "/dev/termination-log"
+"""Kubernetes reads the outcome from here (terminationMessagePath's default); the variable above moves it."""
+
+MAX_OUTCOME_BYTES = 4096
+"""The kubelet truncates a container's termination message here (kubernetes.io: Determine the Reason for Pod Failure)."""
+
+MANIFEST_NAME = "kubetune-manifest.json"
+"""Written last into every checkpoint directory: a checkpoint without it is not one."""
+
+
+class ExitCode(IntEnum):
+    """How the trainer's process ends; everything that is not listed is 1."""
+
+    REACHED_END = 0
+    FAILED = 1
+    USER_ERROR = 2
+    PREEMPTED = 143
+
+
+class FailureClass(StrEnum):
+    """Why an attempt failed. The operator's answer (retry or not) depends on nothing else."""
+
+    USER_ERROR = "UserError"
+    DATA_ERROR = "DataError"
+    CUDA_OOM = "CudaOOM"
+    HOST_OOM = "HostOOM"
+    RENDEZVOUS_TIMEOUT = "RendezvousTimeout"
+    NODE_LOST = "NodeLost"
+    PREEMPTED = "Preempted"
+    DISK_FULL = "DiskFull"
+    NON_FINITE_LOSS = "NonFiniteLoss"
+    HANG = "Hang"
+    IMAGE_PULL = "ImagePull"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    CHILD_LOST = "ChildLost"
+    BACKEND_ERROR = "BackendError"
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same spec can succeed at another try: bad input and a passed deadline cannot."""
+        return self not in NOT_RETRYABLE
+
+
+NOT_RETRYABLE = frozenset({FailureClass.USER_ERROR, FailureClass.DATA_ERROR, FailureClass.DEADLINE_EXCEEDED})
+
+
+class Message(BaseModel):
+    """Base of all that is exchanged: camelCase in JSON, snake_case in Python, unknown fields refused."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+    def to_json(self) -> str:
+        """Compact JSON with sorted keys and no empty fields: equal values give equal bytes."""
+        values = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+class JobIdentity(Message):
+    """Which resource this attempt belongs to; copied into every manifest."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    spec_hash: str = Field(description="SHA-256 of the part of the spec that decides what is trained.")
+
+
+class CheckpointPolicy(Message):
+    """When to save the full training state (the part of a checkpoint from which training goes on)."""
+
+    every_epoch: bool = True
+    every_steps: int | None = Field(default=None, ge=1)
+    every_minutes: float | None = Field(default=None, gt=0)
+    keep: int = Field(default=1, ge=1, description="How many full states stay on disk; the oldest go first.")
+
+
+class Contract(Message):
+    """One attempt, completely: the same document for every node; what differs by node is in the rendezvous variables."""
+
+    version: Literal["v1"] = "v1"
+    job: JobIdentity
+    attempt: int = Field(ge=1)
+    algorithm: str
+    backend: str
+    model: str = Field(description="An absolute directory in the pod, or hf://org/name[@revision].")
+    dataset: str = Field(description="An absolute file path in the pod, or hf://org/name[@revision]/file.jsonl.")
+    dataset_format: Literal["messages", "processed", "pretraining"] = "messages"
+    output: str = Field(description="The job's own directory in the pod; the attempt writes below attempt_dir only.")
+    output_uri: str = Field(description="The same directory as the user names it (pvc://...): the prefix of every URI reported.")
+    nodes: int = Field(default=1, ge=1)
+    procs_per_node: int = Field(default=1, ge=1)
+    device: Literal["gpu", "cpu"] = "gpu"
+    training: dict[str, Any] = Field(
+        default_factory=dict, description="The usage documents' parameters by their Python names; only those that the user set."
+    )
+    checkpoint: CheckpointPolicy = CheckpointPolicy()
+    resume_from: tuple[str, ...] = Field(
+        default=(),
+        description="Full-state directories of earlier attempts, best first. The first that verifies is used; none: from the start.",
+    )
+    rendezvous_timeout_seconds: int = Field(default=600, ge=1)
+
+    @property
+    def attempt_dir(self) -> str:
+        """Where this attempt writes everything. Never another attempt's: a lost node's containers run on."""
+        return f"{self.output.rstrip('/')}/attempt-{self.attempt}"
+
+    @property
+    def attempt_uri(self) -> str:
+        """attempt_dir as the user names it."""
+        return f"{self.output_uri.rstrip('/')}/attempt-{self.attempt}"
+
+    @property
+    def rendezvous_id(self) -> str:
+        """Unique by job and attempt: a straggler of an earlier attempt can never join this one."""
+        return f"{self.job.uid}-{self.attempt}"
+
+
+class Progress(Message):
+    """Where the training stands. Monotonic in `step` within an attempt; losses that are not finite are left out."""
+
+    step: int = Field(ge=0, description="Optimizer steps done, counted over the whole run (resumed ones included).")
+    total_steps: int | None = Field(default=None, ge=0, description="Optimizer steps of the whole run: epochs x steps per epoch.")
+    epoch: int | None = Field(default=None, ge=0, description="The current epoch, 0-based.")
+    percent: float | None = Field(default=None, ge=0, le=100, description="100 x step / totalSteps.")
+    loss: float | None = Field(default=None, description="Mean loss per token of the last step.")
+    learning_rate: float | None = Field(default=None, description="Learning rate of the last step.")
+    tokens_per_second: float | None = Field(default=None, description="Tokens a second over all ranks, last step.")
+    samples_per_second: float | None = Field(default=None, description="Samples a second over all ranks, last step.")
+    eta_seconds: int | None = Field(default=None, ge=0, description="Seconds until the last step at this attempt's pace.")
+    updated_time: datetime | None = Field(default=None, description="When the step was logged.")
+
+
+class Checkpoint(Message):
+    """One checkpoint that was verified (or found wanting) by reading it back."""
+
+    uri: str
+    step: int = Field(ge=0, description="Optimizer steps that it holds, counted over the whole run.")
+    epoch: int | None = Field(default=None, ge=0, description="Complete epochs that it holds.")
+    bytes: int = Field(ge=0, description="Size on disk, the manifest not counted.")
+    kind: Literal["hf", "full-state"] = Field(
+        description="hf: a Hugging Face directory that `transformers` loads. full-state: weights, optimizer, schedule and "
+        "random state, from which the next attempt goes on."
+    )
+    verified: bool = Field(description="Every file was read back after the save: sizes, hashes, and for hf keys, shapes, no NaN.")
+    time: datetime | None = Field(default=None, description="When it was verified.")
+
+
+class Report(Message):
+    """What the master's launcher publishes while it runs: the latest state, not a history."""
+
+    attempt: int = Field(ge=1)
+    progress: Progress | None = None
+    checkpoints: tuple[Checkpoint, ...] = ()
+    resumed_from: str | None = Field(default=None, description="URI of the full state from which this attempt went on.")
+
+
+class Outcome(Message):
+    """How the attempt ended, in the trainer's own words: the container's termination message."""
+
+    reached_end: bool = Field(description="The last step was done, its loss is finite, and a new checkpoint was verified.")
+    attempt: int = Field(ge=1)
+    step: int = Field(default=0, ge=0)
+    total_steps: int | None = Field(default=None, ge=0)
+    checkpoint: Checkpoint | None = Field(default=None, description="The verified Hugging Face checkpoint of the last step.")
+    failure: FailureClass | None = Field(default=None, alias="class")
+    message: str = ""
+    exit_code: int = Field(default=0)
+    resumed_from: str | None = None
+    log_tail: str | None = Field(default=None, description="The last lines of the log that hold the root error.")
+
+    def to_message(self, limit: int = MAX_OUTCOME_BYTES) -> str:
+        """The outcome in at most `limit` bytes: the log tail goes first, then the message is cut; the rest always fits."""
+        for spare in ("log_tail", "message"):
+            text = self.to_json()
+            excess = len(text.encode()) - limit
+            if excess <= 0:
+                return text
+            value = getattr(self, spare) or ""
+            self = self.model_copy(update={spare: shorten(value, excess, keep_end=spare == "log_tail")})
+        return self.to_json()
+
+
+def shorten(text: str, excess: int, *, keep_end: bool) -> str | None:
+    """`text` with at least `excess` encoded JSON bytes less; None where nothing useful would stay."""
+    while text and excess > 0:
+        cut = max(1, excess // 6)  # one character takes up to six bytes in JSON (\\uXXXX)
+        removed, text = (text[:cut], text[cut:]) if keep_end else (text[-cut:], text[:-cut])
+        excess -= len(json.dumps(removed)) - 2
+    return text or None
