@@ -1,0 +1,95 @@
+"""The seam between what trains and what tells the truth about it: one backend is one class with these methods.
+
+A backend only runs and says what it left on disk. Preflight, verification, progress and the verdict are the same for all
+(`kubetune_trainer.run`), so that no backend can call its own run a success.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+from kubetune_trainer.contract import CheckpointPolicy
+
+
+@dataclass(frozen=True)
+class Torchrun:
+    """Who takes part. `endpoint` is the master's host:port; None: this node alone."""
+
+    nproc_per_node: int = 1
+    nnodes: int = 1
+    node_rank: int = 0
+    rdzv_id: str = "0"
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True)
+class BackendRun:
+    """Everything that a backend needs for one run; already validated, every path absolute."""
+
+    algorithm: str
+    model_dir: Path
+    data_file: Path  # tokenised JSONL: input_ids, labels and len a line
+    output_dir: Path  # new and empty, but for what a resume put there; shared by the nodes
+    parameters: Mapping[str, Any]  # by the usage documents' names, defaults of ours filled in; what is absent is the backend's default
+    torchrun: Torchrun = field(default_factory=Torchrun)
+    device: Literal["gpu", "cpu"] = "gpu"
+    checkpoint: CheckpointPolicy = field(default_factory=CheckpointPolicy)
+    resume_from: Path | None = None  # a verified full state of an earlier attempt: read, never written
+
+
+@dataclass(frozen=True)
+class StepMetrics:
+    """One line of the backend's metrics file, in our units. Losses may be NaN: the verdict looks at that."""
+
+    step: int  # 1-based, over the whole run
+    epoch: int  # 0-based
+    steps_per_epoch: int
+    loss: float
+    learning_rate: float | None
+    samples_seen: float
+    tokens_per_second: float | None
+    samples_per_second: float | None
+    time: datetime | None
+
+
+@dataclass(frozen=True)
+class FoundCheckpoint:
+    """A directory that looks like a checkpoint. Nothing about it is verified."""
+
+    path: Path
+    kind: Literal["hf", "full-state"]
+    step: int  # optimizer steps that it holds, over the whole run
+    epoch: int | None  # complete epochs that it holds
+
+
+class Backend(Protocol):
+    """One training library."""
+
+    name: ClassVar[str]
+    algorithm: ClassVar[str]
+
+    def run(self, run: BackendRun) -> None:
+        """Trains, blocking, in child processes that all end with this call (also by an exception or a signal).
+
+        Raises:
+            TrainingError: a worker failed; its class and log tail are those of the rank that failed first.
+
+        Returning proves nothing: both libraries return normally from runs that trained nothing.
+
+        """
+
+    def total_steps(self, run: BackendRun) -> int | None:
+        """Optimizer steps of the whole run if they are known before the first one, else None (StepMetrics tell later)."""
+
+    def metrics_file(self, run: BackendRun) -> Path:
+        """Where this node's metrics appear, a JSON object a line (bare NaN allowed), appended across restarts."""
+
+    def parse_metrics(self, line: Mapping[str, Any], run: BackendRun) -> StepMetrics | None:
+        """That line in our units; None for a line that is no step."""
+
+    def found(self, run: BackendRun, steps: list[StepMetrics]) -> list[FoundCheckpoint]:
+        """The checkpoints now below output_dir, oldest first; `steps` places a samples count on the step axis."""
