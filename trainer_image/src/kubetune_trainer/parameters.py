@@ -151,7 +151,9 @@ class OSFTParameters(TrainingParameters):
         default=None,
         description="The data set is tokenised already (input_ids, labels). Same as dataset.format: processed. Default: false.",
     )
-    lr_scheduler: Scheduler | None = Field(default=None, description="Learning-rate schedule, by transformers' name. Default: cosine (the backend's).")
+    lr_scheduler: Scheduler | None = Field(
+        default=None, description="Learning-rate schedule, by transformers' name. Default: cosine (the backend's)."
+    )
     lr_scheduler_kwargs: dict[str, Any] | None = Field(
         default=None, description="Further arguments of the schedule, for instance min_lr_rate. Default: none."
     )

@@ -15,9 +15,7 @@ API_VERSION = f"{GROUP}/{VERSION}"
 class ApiModel(BaseModel):
     """A part of the resource. Immutable: a change is a copy."""
 
-    model_config = ConfigDict(
-        extra="forbid", alias_generator=to_camel, populate_by_name=True, frozen=True, protected_namespaces=()
-    )
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True, frozen=True, protected_namespaces=())
 
     def to_dict(self) -> dict[str, Any]:
         """As in YAML: camelCase, without the fields that are not set."""

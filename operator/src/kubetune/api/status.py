@@ -90,8 +90,12 @@ class JobStatus(ApiModel):
     progress: Progress | None = None
     attempts: tuple[Attempt, ...] = Field(default=(), max_length=MAX_ATTEMPTS, description="The last attempts, oldest first.")
     restarts: int = Field(default=0, ge=0, description="Attempts after the first that were counted against backoffLimit.")
-    checkpoints: tuple[Checkpoint, ...] = Field(default=(), max_length=MAX_CHECKPOINTS, description="The last checkpoints, oldest first.")
-    best_checkpoint: Checkpoint | None = Field(default=None, description="The checkpoint of the lowest validation loss, if one was computed.")
+    checkpoints: tuple[Checkpoint, ...] = Field(
+        default=(), max_length=MAX_CHECKPOINTS, description="The last checkpoints, oldest first."
+    )
+    best_checkpoint: Checkpoint | None = Field(
+        default=None, description="The checkpoint of the lowest validation loss, if one was computed."
+    )
     final_checkpoint: Checkpoint | None = Field(default=None, description="The verified checkpoint of the last step.")
     failure: Failure | None = None
     goodput: Goodput | None = None

@@ -34,7 +34,9 @@ class BackendRun:
     model_dir: Path
     data_file: Path  # tokenised JSONL: input_ids, labels and len a line
     output_dir: Path  # new and empty, but for what a resume put there; shared by the nodes
-    parameters: Mapping[str, Any]  # by the usage documents' names, defaults of ours filled in; what is absent is the backend's default
+    parameters: Mapping[
+        str, Any
+    ]  # by the usage documents' names, defaults of ours filled in; what is absent is the backend's default
     torchrun: Torchrun = field(default_factory=Torchrun)
     device: Literal["gpu", "cpu"] = "gpu"
     checkpoint: CheckpointPolicy = field(default_factory=CheckpointPolicy)
