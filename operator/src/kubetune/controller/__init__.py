@@ -1,0 +1,1 @@
+"""The reconcile: observe, decide, apply, one status write."""

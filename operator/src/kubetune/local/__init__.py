@@ -1,0 +1,1 @@
+"""The embedded cluster: the same reconcile, pods as local processes."""

@@ -1,0 +1,1 @@
+"""Fine-tuning by instructlab-training and mini-trainer, with the truth about every run."""
