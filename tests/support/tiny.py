@@ -35,9 +35,9 @@ def write_messages(path: Path, rows: int = 48) -> Path:
 
 
 def make_tiny_model(
-    dir: Path, *, arch: Literal["llama", "qwen2"] = "llama", tied: bool = False, chat_template: bool = True
-) -> Path:  # noqa: A002 - the plain name
-    """Saves the model (float32, seed 0) and its tokenizer into `dir`; equal arguments give equal weights. Returns `dir`."""
+    directory: Path, *, arch: Literal["llama", "qwen2"] = "llama", tied: bool = False, chat_template: bool = True
+) -> Path:
+    """Saves the model (float32, seed 0) and its tokenizer into `directory`; equal arguments give equal weights."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
@@ -59,10 +59,10 @@ def make_tiny_model(
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = model_class(config).to(torch.float32)
-    dir.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(dir)
-    tokenizer.save_pretrained(dir)
-    return dir
+    directory.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return directory
 
 
 def make_tokenizer(*, chat_template: bool = True) -> Any:
