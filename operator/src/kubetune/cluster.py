@@ -49,6 +49,12 @@ class Cluster(Protocol):
     async def delete_pytorchjob(self, namespace: str, name: str, uid: str) -> None:
         """Deletes it and its pods, if it still is the object with that UID. Absent already: no error."""
 
+    async def delete_pod(self, namespace: str, name: str, uid: str) -> None:
+        """Ends one pod of a finished attempt that runs on, if it still is the pod with that UID. Absent already: no error."""
+
+    async def delete_job(self, job: Manifest) -> None:
+        """Deletes the resource itself (deleteJob with ttlSecondsAfterFinished), if its UID is still the same. Absent: no error."""
+
     async def write_status(self, job: Manifest, status: Manifest) -> None:
         """Replaces the operator's part of the status: all of it but progress and checkpoints, which the trainer owns.
 
