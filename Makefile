@@ -12,7 +12,7 @@ MODEL_READY := $(VENV)/.demo-model-ready
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format generate generated unit train-tests lock clean
+.PHONY: help setup demo test lint format generate generated unit train-tests cluster cluster-down lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -62,6 +62,12 @@ unit: $(READY) ## Tests that start no training
 
 train-tests: $(READY) ## Tests that train for real, on the CPU, on a model made on the spot
 	$(TEST_ENV) $(BIN)/pytest -q -m train
+
+cluster: $(READY) ## A real control plane on loopback, Kubeflow's training operator and fake nodes; builds them once (20 min)
+	@$(BIN)/python -m e2e.cluster up
+
+cluster-down: $(READY) ## End it and remove what it wrote
+	@$(BIN)/python -m e2e.cluster down
 
 lock: $(READY) ## Pin again everything that pyproject.toml asks for
 	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --quiet \
