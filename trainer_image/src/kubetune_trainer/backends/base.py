@@ -24,6 +24,7 @@ class Torchrun:
     node_rank: int = 0
     rdzv_id: str = "0"
     endpoint: str | None = None
+    join_timeout_seconds: int = 600  # how long to wait for the master's port, and the master for the other nodes
 
 
 @dataclass(frozen=True)

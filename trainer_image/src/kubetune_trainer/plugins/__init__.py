@@ -1,1 +1,22 @@
-"""Repairs of the backends, installed in each worker before its script runs; each leans on pinned private names."""
+"""Repairs of the backends, installed in each worker before its script runs. Each module has install() and PRIVATE_NAMES."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+PLUGINS = ("tied_embeddings", "even_minibatches", "periodic_save_sft", "periodic_save_osft", "svd_cache")
+
+
+def install(chosen: Mapping[str, Mapping[str, Any]]) -> None:
+    """Installs each named plug-in with its arguments.
+
+    Raises:
+        ValueError: there is no plug-in of that name.
+
+    """
+    for name, arguments in chosen.items():
+        if name not in PLUGINS:
+            raise ValueError(f"no plug-in named {name!r}; there are {', '.join(PLUGINS)}")
+        importlib.import_module(f"{__name__}.{name}").install(**arguments)

@@ -1,0 +1,139 @@
+"""SFT by instructlab-training 0.16.2."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from kubetune_trainer.backends import common
+from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint, StepMetrics
+from kubetune_trainer.launch.command import Launch
+from kubetune_trainer.launch.run import launch_training
+
+NAMES = {
+    "num_epochs": "num_epochs",
+    "effective_batch_size": "effective_batch_size",
+    "learning_rate": "learning_rate",
+    "max_seq_len": "max_seq_len",
+    "max_tokens_per_gpu": "max_batch_len",
+    "save_samples": "save_samples",
+    "warmup_steps": "warmup_steps",
+    "seed": "random_seed",
+    "use_liger": "use_liger",
+    "checkpoint_at_epoch": "checkpoint_at_epoch",
+}
+"""The usage document's names to TrainingArgs'."""
+
+
+class InstructLabTraining:
+    """SFT. The backend's full states are ours to save (plugins.periodic_save_sft): its own may be torn."""
+
+    name: ClassVar[str] = "instructlab-training"
+    algorithm: ClassVar[str] = "sft"
+
+    def run(self, run: BackendRun) -> None:
+        """See Backend.run."""
+        from instructlab.training import main_ds
+        from instructlab.training.config import TorchrunArgs
+
+        torchrun = TorchrunArgs(nproc_per_node=run.torchrun.nproc_per_node, nnodes=1, node_rank=run.torchrun.node_rank, rdzv_id="0")
+        arguments = training_args(run, prepared_data(run))
+        launch_training(main_ds, lambda: main_ds.run_training(torchrun, arguments), launch_of(run))
+
+    def total_steps(self, run: BackendRun) -> int | None:
+        """See Backend.total_steps."""
+        return common.total_steps(run)
+
+    def metrics_file(self, run: BackendRun) -> Path:
+        """Named after the global rank of the node's first process."""
+        first = run.torchrun.node_rank * run.torchrun.nproc_per_node
+        return run.output_dir / f"training_params_and_metrics_global{first}.jsonl"
+
+    def parse_metrics(self, line: Mapping[str, Any], run: BackendRun) -> StepMetrics | None:
+        """The backend's throughput is in samples a second; tokens are of the first rank only, so tokens a second are not told
+        where there is more than one."""
+        if "avg_loss" not in line or "samples_seen" not in line:
+            return None
+        rate = line.get("overall_throughput")
+        alone = run.torchrun.nnodes * run.torchrun.nproc_per_node == 1
+        tokens = line["num_tokens_rank0"] / line["batch_size"] if line.get("batch_size") and "num_tokens_rank0" in line else None
+        return StepMetrics(
+            step=line["step"],
+            epoch=line["epoch"],
+            steps_per_epoch=line["num_epoch_steps"],
+            loss=line["avg_loss"],
+            learning_rate=line.get("lr"),
+            samples_seen=float(line["samples_seen"]),
+            tokens_per_second=rate * tokens if alone and rate is not None and tokens is not None else None,
+            samples_per_second=rate,
+            time=common.timestamp(line.get("timestamp")),
+        )
+
+    def found(self, run: BackendRun, steps: list[StepMetrics]) -> list[FoundCheckpoint]:
+        """See Backend.found."""
+        name = re.compile(r"samples_(\d+)")
+        return common.found_checkpoints(run.output_dir / "hf_format", run.output_dir / "full_state", name, steps)
+
+
+def prepared_data(run: BackendRun) -> Path:
+    """The directory whose data.jsonl the backend reads: the data file's own, or a link beneath the node's log directory."""
+    if run.data_file.name == "data.jsonl":
+        return run.data_file.parent
+    directory = common.node_log_dir(run) / "data"
+    directory.mkdir(parents=True, exist_ok=True)
+    link = directory / "data.jsonl"
+    link.unlink(missing_ok=True)
+    link.symlink_to(run.data_file)
+    return directory
+
+
+def training_args(run: BackendRun, data_dir: Path) -> Any:
+    """The backend's TrainingArgs.
+
+    HYBRID_SHARD, its default, with one device a node degenerates to NO_SHARD without gradient sync; hence FULL_SHARD.
+    """
+    from instructlab.training.config import FSDPOptions, ShardingStrategies, TrainingArgs
+
+    given = {"max_tokens_per_gpu": run.parameters.get("max_seq_len"), **run.parameters}
+    return TrainingArgs(
+        model_path=str(run.model_dir),
+        data_path=str(run.data_file),
+        data_output_dir=str(data_dir),
+        ckpt_output_dir=str(run.output_dir),
+        process_data=False,
+        accelerate_full_state_at_epoch=False,  # the plug-in does it
+        disable_flash_attn=not common.uses_flash_attention(run),
+        fsdp_options=FSDPOptions(sharding_strategy=ShardingStrategies.FULL_SHARD),
+        callbacks=[listener()],
+        **common.renamed(given, NAMES),
+    )
+
+
+def launch_of(run: BackendRun) -> Launch:
+    policy = run.checkpoint
+    at_epoch = policy.every_epoch and run.parameters.get("accelerate_full_state_at_epoch") is not False
+    plugins: dict[str, Mapping[str, Any]] = {
+        "periodic_save_sft": {
+            "every_epoch": at_epoch,
+            "every_steps": policy.every_steps,
+            "every_minutes": policy.every_minutes,
+            "keep": policy.keep,
+            "resume_from": str(run.resume_from) if run.resume_from else None,
+        }
+    }
+    if not common.uses_flash_attention(run):
+        plugins["even_minibatches"] = {}
+    return Launch(run.torchrun, common.node_log_dir(run), run.device, plugins)
+
+
+def listener() -> Any:
+    """A callback that does nothing: without any, the backend never calls the hook that the plug-in is on. Its source travels
+    to the workers."""
+    from instructlab.training.callbacks import TrainerCallback
+
+    class Listener(TrainerCallback):  # type: ignore[misc]  # the backend ships no types
+        pass
+
+    return Listener()

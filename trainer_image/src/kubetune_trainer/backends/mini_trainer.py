@@ -1,0 +1,129 @@
+"""OSFT (arXiv:2504.07097) by mini-trainer 0.9.0."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from kubetune_trainer.backends import common
+from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint, StepMetrics
+from kubetune_trainer.launch.command import Launch
+from kubetune_trainer.launch.run import launch_training
+
+NAMES = {
+    "effective_batch_size": "batch_size",
+    "max_tokens_per_gpu": "max_tokens_per_gpu",
+    "learning_rate": "learning_rate",
+    "warmup_steps": "num_warmup_steps",
+    "lr_scheduler": "lr_scheduler",
+    "lr_scheduler_kwargs": "lr_scheduler_kwargs",
+    "seed": "seed",
+    "use_liger": "use_liger_kernels",
+    "unfreeze_rank_ratio": "osft_unfreeze_rank_ratio",
+    "target_patterns": "osft_target_patterns",
+    "num_epochs": "max_epochs",
+    "checkpoint_at_epoch": "checkpoint_at_epoch",
+    "save_final_checkpoint": "save_final_checkpoint",
+}
+"""The usage document's names to TrainingArgs'. max_seq_len is the tokeniser's: mini-trainer has no such argument."""
+
+SVD_CACHE_ENV = "KUBETUNE_SVD_CACHE"
+"""A directory for the decomposed matrices, which jobs may share; not set: none is kept."""
+
+log = logging.getLogger(__name__)
+
+
+class MiniTrainer:
+    """OSFT."""
+
+    name: ClassVar[str] = "mini-trainer"
+    algorithm: ClassVar[str] = "osft"
+
+    def run(self, run: BackendRun) -> None:
+        """See Backend.run."""
+        from mini_trainer import api_train
+        from mini_trainer.training_types import TorchrunArgs
+
+        if run.parameters.get("osft_memory_efficient_init"):
+            log.warning("osft_memory_efficient_init has no effect: mini-trainer always loads the model on one rank only")
+        torchrun = TorchrunArgs(nproc_per_node=run.torchrun.nproc_per_node, node_rank=run.torchrun.node_rank)
+        arguments = training_args(run)
+        launch_training(api_train, lambda: api_train.run_training(torchrun, arguments), launch_of(run))
+
+    def total_steps(self, run: BackendRun) -> int | None:
+        """See Backend.total_steps."""
+        return common.total_steps(run)
+
+    def metrics_file(self, run: BackendRun) -> Path:
+        """Named after the node."""
+        return run.output_dir / f"training_metrics_{run.torchrun.node_rank}.jsonl"
+
+    def parse_metrics(self, line: Mapping[str, Any], run: BackendRun) -> StepMetrics | None:
+        """See Backend.parse_metrics; tokens and samples are over all ranks."""
+        del run
+        if "loss" not in line or "steps_per_epoch" not in line:
+            return None
+        return StepMetrics(
+            step=line["step"],
+            epoch=line["epoch"],
+            steps_per_epoch=line["steps_per_epoch"],
+            loss=line["loss"],
+            learning_rate=line.get("lr"),
+            samples_seen=float(line["total_samples_accumulated"]),
+            tokens_per_second=line.get("tokens_per_second"),
+            samples_per_second=line.get("samples_per_second"),
+            time=common.timestamp(line.get("timestamp")),
+        )
+
+    def found(self, run: BackendRun, steps: list[StepMetrics]) -> list[FoundCheckpoint]:
+        """See Backend.found."""
+        name = re.compile(r"samples_(\d+(?:\.\d+)?)(?:_best_val_loss)?")
+        return common.found_checkpoints(run.output_dir / "hf_format", run.output_dir / "full_state_checkpoints", name, steps)
+
+
+def training_args(run: BackendRun) -> Any:
+    """The backend's TrainingArgs."""
+    from mini_trainer.training_types import TrainingArgs
+
+    return TrainingArgs(
+        model_name_or_path=str(run.model_dir),
+        data_path=str(run.data_file),
+        output_dir=str(run.output_dir),
+        osft=True,
+        resume_from_full_state_checkpoint=str(run.resume_from) if run.resume_from else None,
+        callbacks=[listener()],
+        **common.renamed(run.parameters, NAMES),
+    )
+
+
+def launch_of(run: BackendRun) -> Launch:
+    policy = run.checkpoint
+    plugins: dict[str, Mapping[str, Any]] = {
+        "tied_embeddings": {},
+        "periodic_save_osft": {
+            "every_epoch": policy.every_epoch,
+            "every_steps": policy.every_steps,
+            "every_minutes": policy.every_minutes,
+            "keep": policy.keep,
+        },
+    }
+    if cache := os.environ.get(SVD_CACHE_ENV):
+        plugins["svd_cache"] = {"directory": cache}
+    # its switch for sdpa where flash_attn is missing
+    environment = {} if common.uses_flash_attention(run) else {"TESTING": "true"}
+    return Launch(run.torchrun, common.node_log_dir(run), run.device, plugins, environment)
+
+
+def listener() -> Any:
+    """A callback that does nothing: without any, the backend never calls the hook that the plug-in is on. Its source travels
+    to the workers."""
+    from mini_trainer.callbacks import TrainerCallback
+
+    class Listener(TrainerCallback):  # type: ignore[misc]  # the backend ships no types
+        pass
+
+    return Listener()

@@ -1,0 +1,74 @@
+"""What each process leaves in the node's log directory when it fails, so that the cause can be told from its consequences."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+AGENT_FILE = "agent.json"
+
+
+@dataclass(frozen=True)
+class RankEnd:
+    """A rank that failed; a negative exit code is the signal that killed it."""
+
+    rank: int
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class AgentEvidence:
+    """What torchrun on this node saw."""
+
+    time: float
+    ends: tuple[RankEnd, ...]
+    oom_kills: int  # processes of this container that the kernel killed for memory meanwhile
+    error: str | None  # torchrun's own failure, for instance a rendezvous that nobody joined
+
+    def write(self, log_dir: Path) -> None:
+        write_json(log_dir / AGENT_FILE, asdict(self))
+
+    @classmethod
+    def read(cls, log_dir: Path) -> AgentEvidence | None:
+        path = log_dir / AGENT_FILE
+        if not path.exists():
+            return None
+        found = json.loads(path.read_text())
+        return cls(**found | {"ends": tuple(RankEnd(**end) for end in found["ends"])})
+
+
+@dataclass(frozen=True)
+class RankError:
+    """The exception that ended a rank."""
+
+    time: float
+    rank: int
+    message: str
+    traceback: str
+
+    def write(self, log_dir: Path) -> None:
+        write_json(log_dir / f"rank-{self.rank}.json", asdict(self))
+
+    @classmethod
+    def read_all(cls, log_dir: Path) -> list[RankError]:
+        """Those of one node, in the order in which they happened."""
+        errors = [cls(**json.loads(path.read_text())) for path in log_dir.glob("rank-*.json")]
+        return sorted(errors, key=lambda error: error.time)
+
+
+def write_json(path: Path, value: dict[str, object]) -> None:
+    """Written aside and renamed: another node may read it at any time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(json.dumps(value))
+    scratch.replace(path)
+
+
+def oom_kills(events: Path = Path("/sys/fs/cgroup/memory.events")) -> int:
+    """How often the kernel killed for memory in this container (cgroup v2, memory.events); 0 where that is not told."""
+    if not events.exists():
+        return 0
+    counts = dict(line.split() for line in events.read_text().splitlines())
+    return int(counts.get("oom_kill", 0))

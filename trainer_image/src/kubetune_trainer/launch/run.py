@@ -1,0 +1,46 @@
+"""One run of a backend's own run_training(), judged by what its processes did and not by how it returned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+
+from kubetune_trainer.contract import FailureClass
+from kubetune_trainer.errors import TrainingError
+from kubetune_trainer.launch.command import Launch
+from kubetune_trainer.launch.diagnosis import diagnose
+from kubetune_trainer.launch.process import AgentProcess, intercepted
+from kubetune_trainer.rendezvous import wait_for_master
+
+
+def launch_training(module: ModuleType, start: Callable[[], None], launch: Launch) -> None:
+    """Calls `start`, the backend's run_training, with `module.StreamablePopen` replaced; blocks until every process ended.
+
+    Raises:
+        TrainingError: a rank failed, the rendezvous did, or nothing was started at all.
+
+    """
+    wait_for_master(launch.torchrun)
+    launch.log_dir.mkdir(parents=True, exist_ok=True)
+    backend_error: Exception | None = None
+    with intercepted(module, launch) as started:
+        try:
+            start()
+        except RuntimeError as error:  # how both say that a worker failed
+            backend_error = error
+    judge(started, backend_error, launch)
+
+
+def judge(started: list[AgentProcess], backend_error: Exception | None, launch: Launch) -> None:
+    """Raises what ended the run, if anything did."""
+    if not started:
+        message = "the backend returned without starting a process"
+        raise TrainingError(FailureClass.BACKEND_ERROR, f"{message}: {backend_error}" if backend_error else message)
+    process = started[-1]
+    if process.interruption is not None:
+        raise process.interruption
+    code = process.poll()
+    if code != 0:
+        raise diagnose(launch, code) from backend_error
+    if backend_error is not None:
+        raise TrainingError(FailureClass.BACKEND_ERROR, str(backend_error)) from backend_error

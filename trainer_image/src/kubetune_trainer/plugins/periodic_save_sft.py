@@ -1,0 +1,124 @@
+"""Full states of instructlab-training: saved while training goes on, and resumed at the very next sample.
+
+The backend saves at epoch ends only, into a directory that may be torn when it is found again, and takes up a state from
+within an epoch wrongly: it skips that many batches of the resumed epoch, trains nothing and exits 0. Its callbacks cannot
+save (they get a copied context in another thread), but CallbackManager.fire itself runs on the main thread of every rank,
+provided that at least one callback was passed.
+
+The samplers reseed with seed + epoch, so that the order of samples needs no state of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kubetune_trainer.plugins.ranks import any_rank, barrier, is_first, resume_loader, world_size
+from kubetune_trainer.plugins.saving import STAGE, SavedState, Schedule, publish
+
+PRIVATE_NAMES = (
+    "instructlab.training.callbacks:CallbackManager.fire",
+    "instructlab.training.callbacks:TrainingContext",
+    "instructlab.training.utils:save_full_state",
+    "instructlab.training.utils:load_latest_full_state",
+)
+
+
+def install(*, every_epoch: bool, every_steps: int | None, every_minutes: float | None, keep: int, resume_from: str | None) -> None:
+    """`resume_from`: the state to go on from; None: from the start, whatever lies in output_dir/full_state."""
+    from instructlab.training import callbacks, utils
+
+    schedule = Schedule(every_epoch, every_steps, every_minutes and every_minutes * 60)
+    saver = Saver(utils.save_full_state, schedule, keep)
+    load, fire = utils.load_latest_full_state, callbacks.CallbackManager.fire
+
+    def load_and_place(args: Any, accelerator: Any) -> None:
+        if resume_from is not None:
+            load_state(load, args, accelerator, Path(resume_from))
+        saver.begin(args, accelerator)
+
+    def fire_and_save(manager: Any, hook: str, **extra: Any) -> None:
+        saver.before(hook, manager.context)
+        fire(manager, hook, **extra)
+        saver.after(hook, manager.context)
+
+    utils.load_latest_full_state = load_and_place
+    callbacks.CallbackManager.fire = fire_and_save
+
+
+def load_state(load: Callable[[Any, Any], None], args: Any, accelerator: Any, state: Path) -> None:
+    """Has the backend load this state and no other: it takes the highest of those below <output_dir>/full_state."""
+    output_dir = args.output_dir
+    with tempfile.TemporaryDirectory() as scratch:
+        home = Path(scratch) / "full_state"
+        home.mkdir()
+        (home / "step_0").symlink_to(state)
+        args.output_dir = scratch
+        try:
+            load(args, accelerator)
+        finally:
+            args.output_dir = output_dir
+
+
+class Saver:
+    """What has to be remembered between the hooks of one run."""
+
+    def __init__(self, save: Callable[..., None], schedule: Schedule, keep: int) -> None:
+        self.save, self.schedule, self.keep = save, schedule, keep
+        self.args: Any = None
+        self.accelerator: Any = None
+        self.generator: Any = None  # set again at the first step: starting the loader and skipping batches draw from it
+        self.pending = False  # due at an epoch's last step: saved once the epoch is counted
+
+    def begin(self, args: Any, accelerator: Any) -> None:
+        """After the state was loaded. `step` goes on counting over the whole run, and earlier epochs become empty batches,
+        which the backend's train() skips."""
+        import torch
+
+        self.args, self.accelerator = args, accelerator
+        self.schedule.saved()
+        skipped = args.current_epoch * len(accelerator.train_loader)
+        args.last_step = max(args.last_step, skipped)
+        if args.last_step:
+            self.generator = torch.get_rng_state()
+            resume_loader(accelerator.train_loader, skipped)
+
+    def before(self, hook: str, _context: Any) -> None:
+        import torch
+
+        if hook == "on_step_begin" and self.generator is not None:
+            torch.set_rng_state(self.generator)
+            self.generator = None
+
+    def after(self, hook: str, context: Any) -> None:
+        if hook == "on_step_end":
+            due = self.schedule.due(context.step, late=any_rank(self.schedule.late), epoch_end=False)
+            if context.step % len(self.accelerator.train_loader):
+                if due:
+                    self.save_whole(context, epoch=context.epoch, mid_epoch=True)
+            else:
+                self.pending = due
+        elif hook == "on_epoch_end" and context.epoch + 1 < self.args.num_epochs:
+            if self.schedule.due(context.step, late=self.pending, epoch_end=True):
+                self.save_whole(context, epoch=context.epoch, mid_epoch=False)
+            self.pending = False
+
+    def save_whole(self, context: Any, *, epoch: int, mid_epoch: bool) -> None:
+        """Collective. `epoch` is the backend's: the one in progress, or the one just ended."""
+        stage = Path(self.args.output_dir) / STAGE
+        if is_first():
+            shutil.rmtree(stage, ignore_errors=True)
+        barrier()
+        args = Namespace(**{**vars(self.args), "output_dir": str(stage)})
+        self.save(args, self.accelerator, False, epoch, context.total_samples, context.step if mid_epoch else None)  # noqa: FBT003 - the backend's signature: is_lora
+        barrier()
+        if is_first():
+            state = SavedState(context.step, epoch if mid_epoch else epoch + 1, context.total_samples, world_size())
+            publish(next((stage / "full_state").iterdir()), Path(self.args.output_dir) / "full_state", state, self.keep)
+            shutil.rmtree(stage)
+        barrier()
+        self.schedule.saved()

@@ -1,0 +1,49 @@
+"""Collectives that the plug-ins need, and the loader that takes up a run in mid-epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, repeat
+from typing import Any
+
+
+def is_first() -> bool:
+    from torch import distributed
+
+    return distributed.get_rank() == 0
+
+
+def world_size() -> int:
+    from torch import distributed
+
+    return distributed.get_world_size()
+
+
+def barrier() -> None:
+    from torch import distributed
+
+    distributed.barrier()
+
+
+def any_rank(value: bool) -> bool:
+    """Whether it is true on any rank; every rank must ask."""
+    import torch
+    from torch import distributed
+
+    device = torch.device("cuda", torch.cuda.current_device()) if distributed.get_backend() == "nccl" else torch.device("cpu")
+    flag = torch.tensor(int(value), dtype=torch.int32, device=device)
+    distributed.all_reduce(flag, op=distributed.ReduceOp.MAX)
+    return bool(flag.item())
+
+
+def resume_loader(loader: Any, skipped: int) -> None:
+    """The first iteration of `loader` starts with `skipped` empty batches, in place of the epochs that were done before.
+
+    Both backends skip as many batches as steps were done in the whole run, but count them within the resumed epoch.
+    """
+    plain, left = type(loader).__iter__, [skipped]
+
+    def iterate(self: Any) -> Iterator[Any]:
+        return chain(repeat(None, left.pop() if left else 0), plain(self))
+
+    loader.__class__ = type("ResumedLoader", (type(loader),), {"__iter__": iterate})
