@@ -1,0 +1,53 @@
+"""Compute resources of one node's trainer container."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints, WithJsonSchema
+
+from kubetune.api.base import ApiModel
+
+QUANTITY = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$"
+"""Kubernetes' resource.Quantity, without a sign: a request cannot be negative."""
+
+WHOLE = r"^[1-9][0-9]{0,3}$"
+"""GPUs of a container: a whole number, at least one."""
+
+Quantity = Annotated[
+    Annotated[int, Field(ge=0)] | Annotated[str, StringConstraints(pattern=QUANTITY, max_length=32)],
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "x-kubernetes-int-or-string": True,
+            "pattern": QUANTITY,
+            "maxLength": 32,
+        }
+    ),
+]
+Quantities = Annotated[dict[str, Quantity], Field(max_length=16)]
+
+
+class Resources(ApiModel):
+    """As core/v1 ResourceRequirements, of each node's trainer container."""
+
+    limits: Quantities | None = Field(
+        default=None,
+        description="Most that the container may use, by resource name, for instance nvidia.com/gpu: 8. "
+        "Default: one GPU a process (device gpu); nothing else is limited.",
+    )
+    requests: Quantities | None = Field(
+        default=None, description="What a node must have free for the container, by resource name. Default: the limits."
+    )
+
+
+def is_gpu(resource: str) -> bool:
+    """Whether a resource's name stands for GPUs: whole ones of any vendor, and NVIDIA's MIG slices."""
+    return resource.endswith("/gpu") or resource.startswith("nvidia.com/mig-")
+
+
+def gpus(limits: Mapping[str, Any]) -> int | None:
+    """GPUs in such limits, all kinds together; None if they name none. Counts that are no number are left out."""
+    counts = [str(value) for name, value in limits.items() if is_gpu(name)]
+    return sum(int(count) for count in counts if count.isdecimal()) if counts else None

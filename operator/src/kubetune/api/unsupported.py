@@ -1,0 +1,75 @@
+"""What the resource can say and this version does not do yet. Refused, never silently left undone.
+
+A capability that is built leaves this table, and NOT_SUPPORTED leaves its field's description; nothing else changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kubetune.api.rule import Document, Finding, Rule, at, flag, text, when
+
+S3_FIELDS = ("spec.model.uri", "spec.dataset.uri", "spec.output.uri", "spec.resumeFrom.uri")
+
+
+def tracking(doc: Document) -> list[Finding]:
+    return when(at(doc, "spec.tracking") is not None, "spec.tracking", at(doc, "spec.tracking"))
+
+
+def on_preemption(doc: Document) -> list[Finding]:
+    return when(flag(doc, "spec.checkpoint.onPreemption") is True, "spec.checkpoint.onPreemption", True)
+
+
+def pretraining(doc: Document) -> list[Finding]:
+    form = text(doc, "spec.dataset.format")
+    return when(form == "pretraining", "spec.dataset.format", form, f"{form!r} is not supported by this version")
+
+
+def s3(field: str) -> Callable[[Document], list[Finding]]:
+    def find(doc: Document) -> list[Finding]:
+        uri = text(doc, field)
+        broken = uri is not None and uri.startswith("s3://")
+        return when(broken, field, uri, f"{uri!r}: s3:// is not supported by this version")
+
+    return find
+
+
+def s3_rule(field: str) -> Rule:
+    parent = f"self.{field.split('.')[1]}"
+    return Rule(
+        name=f"{field.split('.')[1].lower()}-not-from-s3",
+        field=field,
+        message="s3:// is not supported by this version",
+        remedy="copy it to a PersistentVolumeClaim and use pvc://claim/path",
+        find=s3(field),
+        cel=f"!has({parent}) || !has({parent}.uri) || !{parent}.uri.startsWith('s3://')",
+    )
+
+
+UNSUPPORTED_RULES = (
+    Rule(
+        name="no-tracking",
+        field="spec.tracking",
+        message="not supported by this version",
+        remedy="leave tracking out; progress is in the job's status and in the trainer's metrics file",
+        find=tracking,
+        cel="!has(self.tracking)",
+    ),
+    Rule(
+        name="no-save-on-preemption",
+        field="spec.checkpoint.onPreemption",
+        message="not supported by this version",
+        remedy="leave it out; everyEpoch saves at the end of each epoch",
+        find=on_preemption,
+        cel="!has(self.checkpoint) || !has(self.checkpoint.onPreemption) || !self.checkpoint.onPreemption",
+    ),
+    Rule(
+        name="no-pretraining-format",
+        field="spec.dataset.format",
+        message="pretraining is not supported by this version",
+        remedy="use messages or processed",
+        find=pretraining,
+        cel="!has(self.dataset.format) || self.dataset.format != 'pretraining'",
+    ),
+    *(s3_rule(field) for field in S3_FIELDS),
+)
