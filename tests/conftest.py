@@ -1,3 +1,9 @@
 """Fixtures that every test may use."""
 
+import pytest
+
 pytest_plugins = ("tiny_fixtures",)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write what is rendered now into tests/golden")

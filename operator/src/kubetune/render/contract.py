@@ -1,0 +1,68 @@
+"""The document that the trainer gets: everything about the attempt that does not differ by node."""
+
+from __future__ import annotations
+
+from kubetune.api import Job
+from kubetune.api.identity import output_subdir, procs_per_node, spec_hash
+from kubetune.render.paths import path_in_pod, uri_below
+from kubetune.render.plan import AttemptPlan, RenderSettings
+from kubetune_trainer.contract import CheckpointPolicy, Contract, JobIdentity
+
+
+def build_contract(job: Job, attempt: AttemptPlan, settings: RenderSettings) -> Contract:
+    """What the trainer is to do. Raises ValueError if a URI has no path in a pod."""
+    output_uri = uri_below(job.spec.output.uri, output_subdir(job))
+    return Contract(
+        job=JobIdentity(
+            kind=job.kind,
+            namespace=job.metadata.namespace,
+            name=job.metadata.name,
+            uid=job.metadata.uid,
+            spec_hash=spec_hash(job),
+        ),
+        attempt=attempt.number,
+        algorithm=job.algorithm,
+        backend=job.backend,
+        model=path_in_pod(model_uri(job, attempt), settings),
+        dataset=path_in_pod(job.spec.dataset.uri, settings),
+        dataset_format=job.dataset_format,
+        output=path_in_pod(output_uri, settings),
+        output_uri=output_uri,
+        nodes=job.spec.nodes,
+        procs_per_node=procs_per_node(job),
+        device=job.spec.device,
+        training=job.spec.training.given(),
+        checkpoint=checkpoint_policy(job),
+        resume_from=tuple(path_in_pod(uri, settings) for uri in attempt.resume_from),
+    )
+
+
+def model_uri(job: Job, attempt: AttemptPlan) -> str:
+    """Where the weights come from: what the plan says, else spec.resumeFrom.uri, else spec.model.uri.
+
+    Raises:
+        ValueError: spec.resumeFrom names a job, and the plan does not say which checkpoint of it.
+
+    """
+    start, model = job.spec.resume_from, job.spec.model
+    uri = attempt.model_uri or (start.uri if start else model.uri if model else None)
+    if uri is None:
+        raise ValueError(
+            "spec.resumeFrom.jobRef is not resolved: the checkpoint is known once that job has finished in a cluster; "
+            "give spec.resumeFrom.uri instead"
+        )
+    return uri
+
+
+def checkpoint_policy(job: Job) -> CheckpointPolicy:
+    """spec.checkpoint, by the trainer's names. training.accelerateFullStateAtEpoch is the usage document's name of everyEpoch."""
+    given = job.spec.checkpoint
+    epoch = given.every_epoch
+    if epoch is None:
+        epoch = getattr(job.spec.training, "accelerate_full_state_at_epoch", None)
+    return CheckpointPolicy(
+        every_epoch=epoch is not False,
+        every_steps=given.every_steps,
+        every_minutes=given.every_minutes,
+        keep=given.effective_keep,
+    )

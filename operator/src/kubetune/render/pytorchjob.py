@@ -1,0 +1,86 @@
+"""One attempt of a job as one Kubeflow PyTorchJob."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, cast
+
+import yaml
+from kubeflow.training.models import (
+    KubeflowOrgV1PyTorchJob,
+    KubeflowOrgV1PyTorchJobSpec,
+    KubeflowOrgV1ReplicaSpec,
+    KubeflowOrgV1RunPolicy,
+)
+from kubernetes.client import ApiClient, V1ObjectMeta, V1OwnerReference, V1PodTemplateSpec
+
+from kubetune.api import Job
+from kubetune.api.base import API_VERSION
+from kubetune.api.identity import procs_per_node, pytorchjob_name
+from kubetune.cluster import Manifest
+from kubetune.render.labels import QUEUE_NAME, attempt_labels
+from kubetune.render.plan import AttemptPlan, RenderSettings
+from kubetune.render.pod import pod_template
+
+
+def render_pytorchjob(job: Job, attempt: AttemptPlan, settings: RenderSettings) -> Manifest:
+    """The PyTorchJob of one attempt, in Kubernetes' JSON form. Pure: equal arguments give equal manifests.
+
+    Raises ValueError if a URI of the job or of the plan has no path in a pod.
+    """
+    pytorchjob = KubeflowOrgV1PyTorchJob(
+        api_version="kubeflow.org/v1",
+        kind="PyTorchJob",
+        metadata=metadata(job, attempt),
+        spec=KubeflowOrgV1PyTorchJobSpec(
+            nproc_per_node=str(procs_per_node(job)),
+            pytorch_replica_specs=replica_specs(job.spec.nodes, pod_template(job, attempt, settings)),
+            run_policy=run_policy(),
+        ),
+    )
+    return cast("Manifest", ApiClient().sanitize_for_serialization(pytorchjob))
+
+
+def to_yaml(manifest: Manifest) -> str:
+    """One YAML document, keys sorted, no line folded: equal manifests give equal bytes, whatever the order of their keys."""
+    return yaml.safe_dump(manifest, sort_keys=True, allow_unicode=True, width=sys.maxsize)
+
+
+def metadata(job: Job, attempt: AttemptPlan) -> V1ObjectMeta:
+    queue = {QUEUE_NAME: job.spec.queue_name} if job.spec.queue_name else {}
+    return V1ObjectMeta(
+        name=pytorchjob_name(job, attempt.number),
+        namespace=job.metadata.namespace,
+        labels=attempt_labels(job, attempt.number) | queue,
+        owner_references=[owner(job)],
+    )
+
+
+def owner(job: Job) -> V1OwnerReference:
+    """The job as the controller: its deletion takes the attempt along."""
+    return V1OwnerReference(
+        api_version=API_VERSION,
+        kind=job.kind,
+        name=job.metadata.name,
+        uid=job.metadata.uid,
+        controller=True,
+        block_owner_deletion=True,
+    )
+
+
+def replica_specs(nodes: int, template: V1PodTemplateSpec) -> dict[str, Any]:
+    """Node rank 0 is the Master, the rest are Workers; policy Never, because one lost rank ends the whole gang's attempt."""
+
+    def replicas(count: int) -> KubeflowOrgV1ReplicaSpec:
+        return KubeflowOrgV1ReplicaSpec(replicas=count, restart_policy="Never", template=template)
+
+    return {"Master": replicas(1)} | ({"Worker": replicas(nodes - 1)} if nodes > 1 else {})
+
+
+def run_policy() -> KubeflowOrgV1RunPolicy:
+    """Everything about retries and ends is kubetune's own affair, for it counts over attempts; `suspend` is Kueue's alone.
+
+    Pods stay after the end (None): the outcome is in the master's termination message, and a failed attempt's logs and exit codes
+    say why. kubetune deletes them once it has read all that; Running would also kill a straggler before it said anything.
+    """
+    return KubeflowOrgV1RunPolicy(backoff_limit=0, clean_pod_policy="None")
