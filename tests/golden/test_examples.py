@@ -1,0 +1,39 @@
+"""Every job below examples/ is valid and renders."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kubetune.api import KINDS, parse_job
+from kubetune.render import AttemptPlan, RenderSettings, render_pytorchjob
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+UID = "8a1f6c02-4f0e-4f7b-9d55-0c8c7a3a5e11"
+"""An API server would give one; a file has none."""
+
+
+def jobs() -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for file in sorted(EXAMPLES.rglob("*.yaml")):
+        documents = yaml.safe_load_all(file.read_text())
+        found += [
+            (str(file.relative_to(EXAMPLES)), each) for each in documents if isinstance(each, dict) and each.get("kind") in KINDS
+        ]
+    return found
+
+
+def test_the_gallery_is_whole():
+    assert {"sft-minimal.yaml", "osft-minimal.yaml", "osft-two-nodes-gpu.yaml", "sft-eight-gpus.yaml"} <= {
+        name for name, _ in jobs()
+    }
+
+
+@pytest.mark.parametrize(("name", "document"), jobs(), ids=[name for name, _ in jobs()])
+def test_example(name, document):
+    document["metadata"]["uid"] = UID
+    job = parse_job(document)
+    manifest = render_pytorchjob(job, AttemptPlan(number=1), RenderSettings(image="registry.example/trainer:1"))
+    replicas = manifest["spec"]["pytorchReplicaSpecs"]
+    assert sum(each["replicas"] for each in replicas.values()) == job.spec.nodes
