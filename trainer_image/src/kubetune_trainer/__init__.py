@@ -1,1 +1,27 @@
-"""Fine-tuning by instructlab-training and mini-trainer, with the truth about every run."""
+"""Fine-tuning by instructlab-training and mini-trainer, with the truth about every run.
+
+The names below are imported when they are first used: `import kubetune_trainer.contract` must stay free of torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kubetune_trainer.api import osft, sft
+    from kubetune_trainer.registry import AlgorithmRegistry, create_algorithm
+
+__all__ = ["AlgorithmRegistry", "create_algorithm", "osft", "sft"]
+
+HOMES = {"sft": "api", "osft": "api", "create_algorithm": "registry", "AlgorithmRegistry": "registry"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

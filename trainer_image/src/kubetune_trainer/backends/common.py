@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint, StepMetrics
+from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint
 from kubetune_trainer.plugins.saving import STATE_FILE
 
 DEFAULT_EPOCHS = 1  # both backends'
@@ -25,7 +24,8 @@ def total_steps(run: BackendRun) -> int:
     """Both samplers cut each epoch's samples into batches of effective_batch_size and keep the short last one."""
     with run.data_file.open("rb") as lines:
         samples = sum(1 for line in lines if line.strip())
-    return run.parameters.get("num_epochs", DEFAULT_EPOCHS) * -(-samples // run.parameters["effective_batch_size"])
+    epochs, batch = run.parameters.get("num_epochs", DEFAULT_EPOCHS), run.parameters["effective_batch_size"]
+    return int(epochs * -(-samples // batch))
 
 
 def renamed(parameters: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
@@ -43,10 +43,10 @@ def timestamp(value: Any) -> datetime | None:
     return datetime.fromisoformat(value).astimezone(UTC) if isinstance(value, str) else None
 
 
-def found_checkpoints(home: Path, states: Path, pattern: re.Pattern[str], steps: list[StepMetrics]) -> list[FoundCheckpoint]:
-    """Hugging Face directories beneath `home` whose samples count is on the step axis, and full states beneath `states`."""
-    found = [c for path in listed(home) if (c := hf_checkpoint(path, pattern, steps))]
-    found += [c for path in listed(states) if (c := full_state(path))]
+def found_checkpoints(run: BackendRun, states: str) -> list[FoundCheckpoint]:
+    """The whole ones: each says itself what it holds, in a file that is written last. `states`: the full states' directory."""
+    found = [c for path in listed(run.output_dir / "hf_format") if (c := found_checkpoint(path, "hf"))]
+    found += [c for path in listed(run.output_dir / states) if (c := found_checkpoint(path, "full-state"))]
     return sorted(found, key=lambda c: (c.step, c.kind))
 
 
@@ -54,23 +54,10 @@ def listed(directory: Path) -> list[Path]:
     return sorted(directory.iterdir()) if directory.is_dir() else []
 
 
-def hf_checkpoint(path: Path, pattern: re.Pattern[str], steps: list[StepMetrics]) -> FoundCheckpoint | None:
-    """None for another name, and for a samples count whose step is not logged (yet)."""
-    match = pattern.fullmatch(path.name)
-    at = [s for s in steps if match and s.samples_seen == float(match[1])]
-    if not at:
+def found_checkpoint(path: Path, kind: Literal["hf", "full-state"]) -> FoundCheckpoint | None:
+    """None for a directory that is not whole (yet), or gone meanwhile: older full states are removed while others look."""
+    try:
+        state = json.loads((path / STATE_FILE).read_text())
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    return FoundCheckpoint(path, "hf", at[-1].step, complete_epochs(at[-1]))
-
-
-def complete_epochs(step: StepMetrics) -> int:
-    return step.step // step.steps_per_epoch
-
-
-def full_state(path: Path) -> FoundCheckpoint | None:
-    """A full state says itself what it holds, in a file that is there before the directory gets its name."""
-    note = path / STATE_FILE
-    if not note.is_file():
-        return None
-    state = json.loads(note.read_text())
-    return FoundCheckpoint(path, "full-state", state["step"], state["epoch"])
+    return FoundCheckpoint(path, kind, state["step"], state["epoch"])

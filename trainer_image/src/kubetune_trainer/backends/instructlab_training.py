@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -52,8 +51,10 @@ class InstructLabTraining:
         return run.output_dir / f"training_params_and_metrics_global{first}.jsonl"
 
     def parse_metrics(self, line: Mapping[str, Any], run: BackendRun) -> StepMetrics | None:
-        """The backend's throughput is in samples a second; tokens are of the first rank only, so tokens a second are not told
-        where there is more than one."""
+        """The backend's throughput is in samples a second, and its rate is already that of the next step.
+
+        Its tokens are the first rank's only, so that tokens a second are not told where there are more.
+        """
         if "avg_loss" not in line or "samples_seen" not in line:
             return None
         rate = line.get("overall_throughput")
@@ -73,8 +74,8 @@ class InstructLabTraining:
 
     def found(self, run: BackendRun, steps: list[StepMetrics]) -> list[FoundCheckpoint]:
         """See Backend.found."""
-        name = re.compile(r"samples_(\d+)")
-        return common.found_checkpoints(run.output_dir / "hf_format", run.output_dir / "full_state", name, steps)
+        del steps  # the checkpoints say it themselves
+        return common.found_checkpoints(run, "full_state")
 
 
 def prepared_data(run: BackendRun) -> Path:
@@ -129,8 +130,10 @@ def launch_of(run: BackendRun) -> Launch:
 
 
 def listener() -> Any:
-    """A callback that does nothing: without any, the backend never calls the hook that the plug-in is on. Its source travels
-    to the workers."""
+    """A callback that does nothing: without any, the backend never calls the hook that the plug-in is on.
+
+    Its source travels to the workers.
+    """
     from instructlab.training.callbacks import TrainerCallback
 
     class Listener(TrainerCallback):  # type: ignore[misc]  # the backend ships no types

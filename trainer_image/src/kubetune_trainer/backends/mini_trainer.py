@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -81,8 +80,8 @@ class MiniTrainer:
 
     def found(self, run: BackendRun, steps: list[StepMetrics]) -> list[FoundCheckpoint]:
         """See Backend.found."""
-        name = re.compile(r"samples_(\d+(?:\.\d+)?)(?:_best_val_loss)?")
-        return common.found_checkpoints(run.output_dir / "hf_format", run.output_dir / "full_state_checkpoints", name, steps)
+        del steps  # the checkpoints say it themselves
+        return common.found_checkpoints(run, "full_state_checkpoints")
 
 
 def training_args(run: BackendRun) -> Any:
@@ -119,8 +118,10 @@ def launch_of(run: BackendRun) -> Launch:
 
 
 def listener() -> Any:
-    """A callback that does nothing: without any, the backend never calls the hook that the plug-in is on. Its source travels
-    to the workers."""
+    """A callback that does nothing: without any, the backend never calls the hook that the plug-in is on.
+
+    Its source travels to the workers.
+    """
     from mini_trainer.callbacks import TrainerCallback
 
     class Listener(TrainerCallback):  # type: ignore[misc]  # the backend ships no types

@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> None:
     before = oom_kills()
     os.environ[PARENT_ENV] = str(os.getpid())
     try:
-        run.main(arguments)  # type: ignore[no-untyped-call]  # torch's own decorator hides the signature
+        run.main(arguments)
     except ChildFailedError as error:
         ends = tuple(RankEnd(rank, failure.exitcode) for rank, failure in sorted(error.failures.items()))
         note(AgentEvidence(time.time(), ends, oom_kills() - before, None))

@@ -56,11 +56,11 @@ def patch_cuda() -> None:
     cuda.set_device = cuda.reset_peak_memory_stats = cuda.empty_cache = lambda *_args, **_kwargs: None
     cuda.current_device = lambda: cpu
     cuda.memory_stats = lambda *_args, **_kwargs: collections.defaultdict(int)
-    torch.Tensor.cuda = lambda self, *_args, **_kwargs: self  # type: ignore[method-assign,assignment]  # stays where it is
+    torch.Tensor.cuda = lambda self, *_args, **_kwargs: self  # type: ignore[method-assign]  # stays where it is
 
 
 def patch_distributed() -> None:
-    """gloo for NCCL, CPU meshes, and FSDP1 without its copy to where it already is."""
+    """Uses gloo for NCCL, CPU meshes, and FSDP1 without its copy to where it already is."""
     import torch
     from accelerate import state
     from torch import distributed

@@ -19,8 +19,7 @@ CLASSES: tuple[tuple[str, FailureClass], ...] = (
     (r"No space left on device|Errno 28\b|Disk quota exceeded", FailureClass.DISK_FULL),
     (r"\bMemoryError\b|DefaultCPUAllocator: can't allocate|Cannot allocate memory|Errno 12\b", FailureClass.HOST_OOM),
     (
-        r"waiting for clients|client socket has timed out|RendezvousTimeoutError|RendezvousConnectionError|RendezvousClosedError"
-        r"|The IPv\d network addresses of .* cannot be retrieved|Connection timed out",
+        r"waiting for clients|client socket has timed out|Rendezvous\w*Error|addresses .* cannot be retrieved|Connection timed out",
         FailureClass.RENDEZVOUS_TIMEOUT,
     ),
 )
@@ -52,7 +51,7 @@ def diagnose(launch: Launch, exit_code: int | None) -> TrainingError:
 
 
 def root_cause(log_dir: Path) -> TrainingError | None:
-    """What the evidence of one node says: a killed rank, an exception of its own, torchrun's failure, a consequence; in this order."""
+    """What one node's evidence says: a rank's own exception, a killed rank, torchrun's failure, a consequence; in this order."""
     agent, errors = AgentEvidence.read(log_dir), RankError.read_all(log_dir)
     own = [error for error in errors if not CONSEQUENCE.search(error.message)]
     killed = [end for end in agent.ends if end.exit_code < 0] if agent else []

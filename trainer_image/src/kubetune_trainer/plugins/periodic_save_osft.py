@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 from kubetune_trainer.plugins.ranks import any_rank, barrier, is_first, resume_loader, world_size
-from kubetune_trainer.plugins.saving import STAGE, SavedState, Schedule, publish
+from kubetune_trainer.plugins.saving import STAGE, SavedState, Schedule, publish, write_state
 
 PRIVATE_NAMES = (
     "mini_trainer.callbacks:CallbackManager.fire",
@@ -62,7 +62,7 @@ def install(*, every_epoch: bool, every_steps: int | None, every_minutes: float 
     def fire_and_save(manager: Any, hook: str, **extra: Any) -> None:
         saver.before(hook)
         fire(manager, hook, **extra)
-        saver.after(hook)
+        saver.after(hook, **extra)
 
     checkpointer.load_rng_states = staticmethod(load_and_place)
     callbacks.CallbackManager.fire = fire_and_save
@@ -82,6 +82,10 @@ def train_locals() -> dict[str, Any]:
             return frame.f_locals
         frame = frame.f_back
     raise RuntimeError("mini_trainer.train.train() is not running")
+
+
+def state_of(run: dict[str, Any], epoch: int) -> SavedState:
+    return SavedState(run["step"], epoch, float(run["total_samples_accumulated"]), world_size())
 
 
 class Saver:
@@ -111,12 +115,15 @@ class Saver:
             for group, rate in zip(run["optimizer"].param_groups, run["lr_scheduler"].get_last_lr(), strict=True):
                 group["lr"] = rate
 
-    def after(self, hook: str) -> None:
-        if hook not in ("on_step_end", "on_epoch_end"):
+    def after(self, hook: str, checkpoint_path: str = "", **_other: Any) -> None:
+        if hook not in ("on_save", "on_step_end", "on_epoch_end"):
             return
         run = train_locals()
         steps = len(run["data_loader"])
-        if hook == "on_step_end":
+        if hook == "on_save":
+            if is_first():
+                write_state(Path(checkpoint_path), state_of(run, run["step"] // steps))
+        elif hook == "on_step_end":
             due = self.schedule.due(run["step"], late=any_rank(self.schedule.late), epoch_end=False)
             if due and run["step"] % steps:
                 self.save_whole(run)
@@ -147,9 +154,8 @@ class Saver:
         )
         barrier()
         if is_first():
-            state = SavedState(run["step"], run["epoch"], float(run["total_samples_accumulated"]), world_size())
             home = Path(run["output_dir"]) / "full_state_checkpoints"
-            publish(stage / f"step_{run['step']}", home, state, self.keep)
+            publish(stage / f"step_{run['step']}", home, state_of(run, run["epoch"]), self.keep)
             shutil.rmtree(stage)
         barrier()
         self.schedule.saved()

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from kubetune_trainer.plugins.ranks import any_rank, barrier, is_first, resume_loader, world_size
-from kubetune_trainer.plugins.saving import STAGE, SavedState, Schedule, publish
+from kubetune_trainer.plugins.saving import STAGE, SavedState, Schedule, publish, write_state
 
 PRIVATE_NAMES = (
     "instructlab.training.callbacks:CallbackManager.fire",
@@ -26,6 +26,8 @@ PRIVATE_NAMES = (
     "instructlab.training.utils:save_full_state",
     "instructlab.training.utils:load_latest_full_state",
 )
+
+NO_LORA = False  # save_full_state's is_lora
 
 
 def install(*, every_epoch: bool, every_steps: int | None, every_minutes: float | None, keep: int, resume_from: str | None) -> None:
@@ -42,9 +44,9 @@ def install(*, every_epoch: bool, every_steps: int | None, every_minutes: float 
         saver.begin(args, accelerator)
 
     def fire_and_save(manager: Any, hook: str, **extra: Any) -> None:
-        saver.before(hook, manager.context)
+        saver.before(hook)
         fire(manager, hook, **extra)
-        saver.after(hook, manager.context)
+        saver.after(hook, manager.context, **extra)
 
     utils.load_latest_full_state = load_and_place
     callbacks.CallbackManager.fire = fire_and_save
@@ -75,8 +77,10 @@ class Saver:
         self.pending = False  # due at an epoch's last step: saved once the epoch is counted
 
     def begin(self, args: Any, accelerator: Any) -> None:
-        """After the state was loaded. `step` goes on counting over the whole run, and earlier epochs become empty batches,
-        which the backend's train() skips."""
+        """After the state was loaded.
+
+        `step` goes on counting over the whole run, and earlier epochs become empty batches, which train() skips.
+        """
         import torch
 
         self.args, self.accelerator = args, accelerator
@@ -87,21 +91,23 @@ class Saver:
             self.generator = torch.get_rng_state()
             resume_loader(accelerator.train_loader, skipped)
 
-    def before(self, hook: str, _context: Any) -> None:
+    def before(self, hook: str) -> None:
         import torch
 
         if hook == "on_step_begin" and self.generator is not None:
             torch.set_rng_state(self.generator)
             self.generator = None
 
-    def after(self, hook: str, context: Any) -> None:
-        if hook == "on_step_end":
+    def after(self, hook: str, context: Any, checkpoint_path: str = "") -> None:
+        steps = len(self.accelerator.train_loader)
+        if hook == "on_save" and is_first():
+            state = SavedState(context.step, context.step // steps, context.total_samples, world_size())
+            write_state(Path(checkpoint_path), state)
+        elif hook == "on_step_end":
             due = self.schedule.due(context.step, late=any_rank(self.schedule.late), epoch_end=False)
-            if context.step % len(self.accelerator.train_loader):
-                if due:
-                    self.save_whole(context, epoch=context.epoch, mid_epoch=True)
-            else:
-                self.pending = due
+            if due and context.step % steps:
+                self.save_whole(context, epoch=context.epoch, mid_epoch=True)
+            self.pending = due and not context.step % steps
         elif hook == "on_epoch_end" and context.epoch + 1 < self.args.num_epochs:
             if self.schedule.due(context.step, late=self.pending, epoch_end=True):
                 self.save_whole(context, epoch=context.epoch, mid_epoch=False)
@@ -114,7 +120,7 @@ class Saver:
             shutil.rmtree(stage, ignore_errors=True)
         barrier()
         args = Namespace(**{**vars(self.args), "output_dir": str(stage)})
-        self.save(args, self.accelerator, False, epoch, context.total_samples, context.step if mid_epoch else None)  # noqa: FBT003 - the backend's signature: is_lora
+        self.save(args, self.accelerator, NO_LORA, epoch, context.total_samples, context.step if mid_epoch else None)
         barrier()
         if is_first():
             state = SavedState(context.step, epoch if mid_epoch else epoch + 1, context.total_samples, world_size())

@@ -26,7 +26,7 @@ class SavedState:
 
 @dataclass
 class Schedule:
-    """When to save: at each epoch's end, every N steps, every so many seconds; never after the last step (nothing is left to do)."""
+    """When to save: at each epoch's end, every N steps, every so many seconds; never after the last step: nothing is left to do."""
 
     every_epoch: bool
     every_steps: int | None
@@ -45,9 +45,16 @@ class Schedule:
         return late or (epoch_end and self.every_epoch) or bool(self.every_steps and step % self.every_steps == 0)
 
 
+def write_state(directory: Path, state: SavedState) -> None:
+    """Marks a directory as whole. A Hugging Face checkpoint without the mark may still be half there."""
+    scratch = directory / f".{STATE_FILE}"
+    scratch.write_text(json.dumps(asdict(state), sort_keys=True))
+    scratch.replace(directory / STATE_FILE)
+
+
 def publish(staged: Path, home: Path, state: SavedState, keep: int) -> Path:
     """Gives a whole state its place, then removes older ones. One rank calls this."""
-    (staged / STATE_FILE).write_text(json.dumps(asdict(state), sort_keys=True))
+    write_state(staged, state)
     final = home / f"step_{state.step}"
     home.mkdir(parents=True, exist_ok=True)
     if not final.exists():
@@ -58,8 +65,10 @@ def publish(staged: Path, home: Path, state: SavedState, keep: int) -> Path:
 
 
 def superseded(home: Path, keep: int) -> list[Path]:
-    """All but the `keep` newest states, and but the newest one that was verified: until the new state has its manifest, that
-    one is what a failed attempt goes on from."""
+    """All but the `keep` newest states and the newest one that was verified.
+
+    Until a new state has its manifest, the verified one is what a failed attempt goes on from.
+    """
     states = sorted((p for p in home.iterdir() if (p / STATE_FILE).is_file()), key=lambda p: int(p.name.rpartition("_")[2]))
     verified = [p for p in states if (p / MANIFEST_NAME).is_file()]
     kept = {*states[-keep:], *verified[-1:]}

@@ -1,0 +1,73 @@
+"""Arguments to validated parameters, and errors that name the argument, its value and the remedy. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from kubetune_trainer.errors import ConfigurationError
+from kubetune_trainer.parameters import PARAMETERS, SFT_DEFAULTS, TrainingParameters
+
+
+def parameters_of(algorithm: str, values: Mapping[str, Any]) -> TrainingParameters:
+    """The parameters of "sft" or "osft" from their Python names; None is "not set".
+
+    Raises:
+        ConfigurationError: the first thing that is wrong: an unknown name (with the nearest known one), a missing or an
+            impossible value, or two that exclude each other.
+
+    """
+    model = PARAMETERS[algorithm]
+    given = {name: value for name, value in values.items() if value is not None}
+    for name in given:
+        if name not in model.model_fields:
+            raise unknown_name("argument", name, model.model_fields)
+    try:
+        return model(**given)
+    except ValidationError as error:
+        raise configuration_error(model, given, error) from None
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> ConfigurationError:
+    """Names the nearest known name where one is near, else all of them."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return ConfigurationError(what, name, "is not known", f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}")
+
+
+def configuration_error(model: type[TrainingParameters], given: Mapping[str, Any], error: ValidationError) -> ConfigurationError:
+    """The first of pydantic's errors in our form, by Python names (the resource's names are camelCase)."""
+    first = error.errors(include_url=False)[0]
+    names = {field.alias: name for name, field in model.model_fields.items() if field.alias}
+    if not first["loc"]:  # two arguments that exclude each other: the message names both, and the remedy
+        return of_several(first["msg"].removeprefix("Value error, "), names, given)
+    name = names.get(str(first["loc"][0]), str(first["loc"][0]))
+    description = model.model_fields[name].description or "see the usage document"
+    if first["type"] == "missing":
+        return ConfigurationError(name, None, "is missing", f"give it: {description}")
+    return ConfigurationError(name, given.get(name), f"is refused: {first['msg'][0].lower()}{first['msg'][1:]}", description)
+
+
+def of_several(message: str, names: Mapping[str, str], given: Mapping[str, Any]) -> ConfigurationError:
+    text = re.sub(r"\w+", lambda word: names.get(word[0], word[0]), message)
+    problem, _, remedy = text.partition("; ")
+    name = next((word for word in re.findall(r"\w+", text) if word in names.values()), "parameters")
+    return ConfigurationError(name, given.get(name), f"is refused: {problem}", remedy)
+
+
+def filled_in(algorithm: str, parameters: TrainingParameters, max_positions: int | None) -> dict[str, Any]:
+    """What is set, and for SFT our own defaults where the backend has none.
+
+    `max_positions`: the model's max_position_embeddings in tokens, None where it does not say: a default max_seq_len is
+    lowered to it. max_tokens_per_gpu follows max_seq_len.
+    """
+    values = parameters.given()
+    if algorithm != "sft":
+        return values
+    longest = min(filter(None, (SFT_DEFAULTS["max_seq_len"], max_positions, values.get("max_tokens_per_gpu"))))
+    filled = {**SFT_DEFAULTS, "max_seq_len": longest, **values}
+    return {"max_tokens_per_gpu": filled["max_seq_len"], **filled}
