@@ -1,0 +1,93 @@
+"""A PyTorchJob as the controller sees it. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from kubetune.api import Job
+from kubetune.api.identity import identity, spec_hash
+from kubetune.cluster import ATTEMPT, JOB_UID, MANAGED_BY, Manifest
+from kubetune.controller.pods import timestamp
+
+IDENTITY = "kubetune.dev/identity"
+SPEC_HASH = "kubetune.dev/spec-hash"
+
+
+@dataclass(frozen=True)
+class Child:
+    """One PyTorchJob under a name of ours."""
+
+    name: str
+    uid: str
+    number: int
+    owned: bool  # by this very job: its ownerReference carries the job's UID
+    created: datetime | None = None
+    deleting: bool = False
+    suspended: bool = False  # by a queue: it has no pods
+    succeeded: bool = False
+    failed: bool = False
+    message: str = ""
+    spec_hash: str | None = None
+    identity: dict[str, Any] | None = None
+    """What it was made from (kubetune.api.identity)."""
+    remains: bool = False
+    """Made for an earlier job of this name, whose deletion the garbage collector has not followed up yet."""
+
+
+def child_state(manifest: Manifest, job_uid: str) -> Child:
+    """What the attempt's fate depends on."""
+    metadata, labels = manifest["metadata"], manifest["metadata"].get("labels", {})
+    number = labels.get(ATTEMPT, "0")
+    owned = any(owner.get("uid") == job_uid for owner in metadata.get("ownerReferences") or [])
+    return Child(
+        name=metadata["name"],
+        uid=metadata.get("uid", ""),
+        number=int(number) if number.isdigit() else 0,
+        owned=owned,
+        created=timestamp(metadata.get("creationTimestamp")),
+        deleting="deletionTimestamp" in metadata,
+        suspended=bool(_run_policy(manifest).get("suspend")) or _true(manifest, "Suspended"),
+        succeeded=_true(manifest, "Succeeded"),
+        failed=_true(manifest, "Failed"),
+        message=_message(manifest),
+        spec_hash=(metadata.get("annotations") or {}).get(SPEC_HASH),
+        identity=identity_of(manifest),
+        remains=not owned and labels.get(MANAGED_BY) == "kubetune" and labels.get(JOB_UID, job_uid) != job_uid,
+    )
+
+
+def _run_policy(manifest: Manifest) -> Manifest:
+    return dict(manifest.get("spec", {}).get("runPolicy") or {})
+
+
+def _conditions(manifest: Manifest) -> list[Manifest]:
+    return list((manifest.get("status") or {}).get("conditions") or [])
+
+
+def _true(manifest: Manifest, kind: str) -> bool:
+    return any(c["type"] == kind and c["status"] == "True" for c in _conditions(manifest))
+
+
+def _message(manifest: Manifest) -> str:
+    """Of the terminal condition, wherever it stands in the list."""
+    return next((str(c.get("message", "")) for c in _conditions(manifest) if c["type"] in ("Failed", "Succeeded")), "")
+
+
+def identity_of(manifest: Manifest) -> dict[str, Any] | None:
+    """The `identity` document of the spec that the attempt was made from; None if the object is not one that we made."""
+    try:
+        document = json.loads((manifest["metadata"].get("annotations") or {}).get(IDENTITY, "null"))
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def stamped(manifest: Manifest, job: Job) -> Manifest:
+    """The rendered PyTorchJob with what it was made from: a later change of the spec can then be named field by field."""
+    document = json.dumps(identity(job), sort_keys=True, separators=(",", ":"))
+    metadata = manifest["metadata"]
+    annotations = {**(metadata.get("annotations") or {}), IDENTITY: document, SPEC_HASH: spec_hash(job)}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}

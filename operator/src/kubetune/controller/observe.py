@@ -1,0 +1,176 @@
+"""What is known of a job, in one frozen value: everything that `decide` decides by. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from kubetune.api import InvalidJob, Job, parse_job, parse_status
+from kubetune.api.identity import spec_hash
+from kubetune.api.status import MAX_ATTEMPTS, Attempt, Condition, JobStatus, Phase
+from kubetune.cluster import ClusterError, Manifest
+from kubetune.controller.child import Child, child_state
+from kubetune.controller.pods import PodState, pods_of_attempt, timestamp
+from kubetune_trainer.contract import Checkpoint, Outcome
+
+EPOCH_START = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """The job that spec.resumeFrom.jobRef names."""
+
+    name: str
+    exists: bool
+    phase: Phase | None = None
+    checkpoint: Checkpoint | None = None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One job and all that was made for it."""
+
+    manifest: Manifest
+    status: JobStatus
+    job: Job | None  # None: the spec is invalid
+    errors: str  # why it is
+    hash: str | None
+    attempt: Attempt | None  # the last one, recorded or found
+    recorded: bool  # False: its child was created, and the operator died before it said so
+    child: Child | None  # the live attempt's own PyTorchJob
+    leftovers: tuple[Child, ...] = ()  # our PyTorchJobs of attempts that have ended
+    occupant: Child | None = None  # somebody else's, under the name that the next attempt needs
+    pods: tuple[PodState, ...] = ()  # of the last attempt, master first
+    upstream: Upstream | None = None
+
+    @property
+    def uid(self) -> str:
+        return str(self.manifest["metadata"]["uid"])
+
+    @property
+    def generation(self) -> int:
+        return int(self.manifest["metadata"].get("generation", 1))
+
+    @property
+    def created(self) -> datetime:
+        return timestamp(self.manifest["metadata"].get("creationTimestamp")) or EPOCH_START
+
+    @property
+    def deleting(self) -> bool:
+        return "deletionTimestamp" in self.manifest["metadata"]
+
+    @property
+    def live(self) -> bool:
+        """An attempt was started, and nothing has been said of its end yet."""
+        return self.attempt is not None and self.attempt.ended is None
+
+    @property
+    def never_started(self) -> bool:
+        return self.attempt is None
+
+    @property
+    def next_number(self) -> int:
+        return self.attempt.number + 1 if self.attempt else 1
+
+    @property
+    def master(self) -> PodState | None:
+        return next((pod for pod in self.pods if pod.master), None)
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """The master's, if it is of this attempt."""
+        outcome = self.master.outcome if self.master else None
+        return outcome if outcome and self.attempt and outcome.attempt == self.attempt.number else None
+
+    @property
+    def spec_changed(self) -> bool:
+        """What is trained differs from what the first attempt was started with."""
+        return self.job is not None and self.started_hash is not None and self.started_hash != self.hash
+
+    @property
+    def started_hash(self) -> str | None:
+        """Hash of what the first attempt was started with; None before that."""
+        return self.status.spec_hash or (self.child.spec_hash if self.child else None)
+
+    @property
+    def step(self) -> int | None:
+        """The last step that this attempt reported."""
+        if self.outcome:
+            return self.outcome.step
+        progress, attempt = self.status.progress, self.attempt
+        if progress is None or attempt is None or progress.updated_time is None or progress.updated_time < attempt.started:
+            return None
+        return progress.step
+
+    def condition(self, kind: str) -> Condition | None:
+        return next((c for c in self.status.conditions if c.type == kind), None)
+
+
+def observe(
+    manifest: Manifest,
+    pytorchjobs: Iterable[Manifest] = (),
+    pods: Iterable[Manifest] = (),
+    *,
+    named: Manifest | None = None,
+    upstream: Upstream | None = None,
+) -> Observation:
+    """Brings together what was read. `named`: whatever PyTorchJob bears the name that the attempt has or the next one needs.
+
+    Raises ClusterError (not retryable) if the operator's own part of the status cannot be understood: to go on without it would
+    count the attempts anew.
+    """
+    status = job_status(manifest)
+    job, errors = parse_spec(manifest)
+    children = _children(manifest, pytorchjobs, named)
+    attempt, recorded = latest_attempt(status, [c for c in children if c.owned])
+    live = attempt if attempt and attempt.ended is None else None
+    own = next((c for c in children if live and c.owned and c.number == live.number), None)
+    return Observation(
+        manifest=manifest,
+        status=status,
+        job=job,
+        errors=errors,
+        hash=spec_hash(job) if job else None,
+        attempt=attempt,
+        recorded=recorded,
+        child=own,
+        leftovers=tuple(c for c in children if c.owned and not c.deleting and c is not own),
+        occupant=next((c for c in children if not c.owned), None),
+        pods=pods_of_attempt(pods, attempt.number) if attempt else (),
+        upstream=upstream,
+    )
+
+
+def _children(manifest: Manifest, pytorchjobs: Iterable[Manifest], named: Manifest | None) -> list[Child]:
+    uid = manifest["metadata"]["uid"]
+    by_name = {child["metadata"]["name"]: child for child in ([named] if named else [])}
+    by_name |= {child["metadata"]["name"]: child for child in pytorchjobs}
+    return [child_state(child, uid) for child in by_name.values()]
+
+
+def latest_attempt(status: JobStatus, children: list[Child]) -> tuple[Attempt | None, bool]:
+    """The last recorded attempt; or one that has a child but no record, because the operator died between the two."""
+    recorded = status.attempts[-1] if status.attempts else None
+    newest = max(children, key=lambda c: c.number, default=None)
+    if newest is None or newest.number <= (recorded.number if recorded else 0):
+        return recorded, True
+    return Attempt(number=newest.number, py_torch_job=newest.name, started=newest.created or EPOCH_START), False
+
+
+def parse_spec(manifest: Manifest) -> tuple[Job | None, str]:
+    """Without the status: what is wrong there is not the user's to mend."""
+    try:
+        return parse_job({key: value for key, value in manifest.items() if key != "status"}), ""
+    except InvalidJob as error:
+        return None, str(error)
+
+
+def job_status(manifest: Manifest) -> JobStatus:
+    """What can be read of the status. A broken report of the trainer is dropped; a broken count of attempts must not be."""
+    raw = manifest.get("status") or {}
+    status = parse_status(raw)
+    if len(status.attempts) < min(len(raw.get("attempts") or ()), MAX_ATTEMPTS) or status.restarts != raw.get("restarts", 0):
+        name = manifest["metadata"]["name"]
+        raise ClusterError(f"status.attempts of {name} cannot be read: mend it, or delete the job", retryable=False)
+    return status

@@ -1,0 +1,147 @@
+"""A live attempt: has it reached its end, failed, hung, run out of time, or is it to be left alone?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from kubetune.api.policies import RunPolicy
+from kubetune.api.status import Attempt, Failure, Phase
+from kubetune.controller.decision import SUCCEEDED, SUSPENDED, AttemptEnd, Decision
+from kubetune.controller.diagnose import diagnose, settled
+from kubetune.controller.observe import Observation
+from kubetune.controller.retry import why_no_retry
+from kubetune.controller.settings import ControllerSettings
+from kubetune_trainer.contract import FailureClass
+
+
+def reached_end(observed: Observation, _settings: ControllerSettings, _now: datetime) -> Decision | None:
+    """The one way to Succeeded: the trainer says so, and a verified checkpoint stands behind it."""
+    outcome = observed.outcome
+    if not (observed.live and outcome and outcome.reached_end and outcome.checkpoint and outcome.checkpoint.verified):
+        return None
+    message = (
+        f"reached step {outcome.step} of {outcome.total_steps or outcome.step}; checkpoint {outcome.checkpoint.uri} is verified"
+    )
+    return Decision(
+        Phase.SUCCEEDED,
+        "ReachedEnd",
+        message,
+        ended=AttemptEnd(SUCCEEDED, message, outcome.exit_code, outcome.resumed_from, outcome.step),
+        final_checkpoint=outcome.checkpoint,
+        requeue_after=0,
+    )
+
+
+def failed(observed: Observation, settings: ControllerSettings, now: datetime) -> Decision | None:
+    """One failed pod fails the whole gang, whatever the PyTorchJob itself says yet."""
+    failure = diagnose(observed, settings, now) if observed.live else None
+    if failure is None:
+        return None
+    if not settled(observed, failure, settings, now):
+        phase = observed.status.phase or Phase.STARTING
+        return Decision(phase, "PodFailed", failure.message, requeue_after=settings.settle_seconds)
+    return end_attempt(observed, failure)
+
+
+def deadline(observed: Observation, _settings: ControllerSettings, now: datetime) -> Decision | None:
+    """The field activeDeadlineSeconds counts from the first start; suspended time is not active time."""
+    limit, due = run_policy(observed).active_deadline_seconds, deadline_time(observed)
+    if due is None or now < due or observed.status.phase is Phase.SUSPENDED:
+        return None
+    message = f"activeDeadlineSeconds: the job was active for {limit} s; raise it for a new job"
+    failure = Failure(failure_class=FailureClass.DEADLINE_EXCEEDED, reason="DeadlineExceeded", message=message)
+    return end_attempt(observed, failure)
+
+
+def deadline_time(observed: Observation) -> datetime | None:
+    """When the job will have been active for activeDeadlineSeconds."""
+    limit, start = run_policy(observed).active_deadline_seconds, observed.status.start_time
+    return start + timedelta(seconds=limit) + suspended_time(observed.status.attempts) if limit and start else None
+
+
+def suspended_time(attempts: Sequence[Attempt]) -> timedelta:
+    """The gaps that suspension left between the attempts that are still listed."""
+    gaps = [after.started - before.ended for before, after in pairwise(attempts) if before.ended and before.reason == SUSPENDED]
+    return sum(gaps, timedelta())
+
+
+def hang(observed: Observation, _settings: ControllerSettings, now: datetime) -> Decision | None:
+    """No new step for progressDeadlineSeconds while the master runs."""
+    limit, since = run_policy(observed).progress_deadline_seconds, last_progress(observed)
+    if not observed.live or limit is None or since is None or (now - since).total_seconds() < limit:
+        return None
+    where = f"since step {observed.step}" if observed.step is not None else "and no step was ever reported"
+    message = f"no new step for {int((now - since).total_seconds())} s {where}; progressDeadlineSeconds is {limit}"
+    return end_attempt(observed, Failure(failure_class=FailureClass.HANG, reason="Hang", message=message))
+
+
+def last_progress(observed: Observation) -> datetime | None:
+    """When the running attempt last moved: its last step, or its start before the first."""
+    master = observed.master
+    if master is None or not master.running or master.started is None:
+        return None
+    progress = observed.status.progress
+    moved = progress.updated_time if progress and observed.step is not None else None
+    return max(moved, master.started) if moved else master.started
+
+
+def run_policy(observed: Observation) -> RunPolicy:
+    """The defaults where the spec cannot be read."""
+    return observed.job.spec.run_policy if observed.job else RunPolicy()
+
+
+def end_attempt(observed: Observation, failure: Failure) -> Decision:
+    """Failed for good, or Restarting. The child is deleted by the next decision, when this one has been written."""
+    final = why_no_retry(observed, failure)
+    phase = Phase.FAILED if final else Phase.RESTARTING
+    message = f"{failure.message} ({final})" if final and failure.failure_class.retryable else failure.message
+    outcome = observed.outcome
+    end = AttemptEnd(
+        failure.failure_class.value,
+        failure.message,
+        exit_code=failure.exit_code,
+        resumed_from=outcome.resumed_from if outcome else None,
+        last_step=observed.step,
+    )
+    ended = end if observed.live else None
+    return Decision(phase, failure.reason, message, ended=ended, failure=failure, stalled=final is not None, requeue_after=0)
+
+
+def supervise(observed: Observation, settings: ControllerSettings, now: datetime) -> Decision | None:
+    """Nothing to do but to say where it stands, and to look again before the next deadline."""
+    if not observed.live:
+        return None
+    phase, reason, message = standing(observed)
+    return Decision(phase, reason, message, requeue_after=min([settings.poll_seconds, *deadlines(observed, settings, now)]))
+
+
+def standing(observed: Observation) -> tuple[Phase, str, str]:
+    """(phase, reason, message) of an attempt that has not ended."""
+    if observed.child and observed.child.suspended:
+        return Phase.QUEUED, "Queued", f"{observed.child.name} waits for its queue to admit it"
+    if (observed.master and observed.master.running) or observed.step is not None:
+        return Phase.RUNNING, "Running", ""
+    for pod in observed.pods:
+        if pod.unschedulable:
+            return Phase.STARTING, "Unschedulable", f"{pod.name}: {pod.unschedulable}"
+        if pod.waiting_reason:
+            return Phase.STARTING, pod.waiting_reason, f"{pod.name}: {pod.waiting_message}"
+    return Phase.STARTING, "Starting", "the pods are being started" if observed.pods else "the pods are being created"
+
+
+def deadlines(observed: Observation, settings: ControllerSettings, now: datetime) -> list[float]:
+    """Seconds until something is due, each at least one."""
+    policy = run_policy(observed)
+    moved = last_progress(observed)
+    due = [
+        deadline_time(observed),
+        moved + timedelta(seconds=policy.progress_deadline_seconds) if moved and policy.progress_deadline_seconds else None,
+        *(
+            pod.created + timedelta(seconds=settings.waiting_grace_seconds)
+            for pod in observed.pods
+            if pod.created and pod.waiting_reason
+        ),
+    ]
+    return [max(1.0, (at - now).total_seconds()) for at in due if at]

@@ -1,0 +1,174 @@
+"""reconcile: observe, decide, apply, write the status once. One function for both kinds; all I/O goes through `Cluster`.
+
+Crash safety. A child is created BEFORE its attempt is recorded: its name follows from the attempt's number and the apply is
+idempotent, so an operator that dies in between finds the child by its label and records it then (observe.latest_attempt): never
+two children, never a lost count. The other way round, a recorded attempt without a child could not be told from a child that was
+deleted by hand. Deleting is the reverse: evidence is written first, and only a later reconcile deletes.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from kubetune.api import parse_status
+from kubetune.api.identity import pytorchjob_name
+from kubetune.api.status import MAX_LOG_TAIL, Failure, JobStatus
+from kubetune.cluster import Cluster, ClusterError, Manifest
+from kubetune.controller.bounds import clip_front
+from kubetune.controller.child import stamped
+from kubetune.controller.decide import decide
+from kubetune.controller.decision import Action, CreateAttempt, Decision, DeleteChild, DeleteJob, DeletePod
+from kubetune.controller.events import events
+from kubetune.controller.observe import Observation, Upstream, observe
+from kubetune.controller.settings import ControllerSettings
+from kubetune.controller.status import changed, next_status, refused, written_part
+from kubetune.render import AttemptPlan, render_pytorchjob
+
+logger = logging.getLogger(__name__)
+
+CONFLICT = 409
+GONE = 404
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """When to look again."""
+
+    requeue_after: float | None = None
+    """Seconds; 0: at once, there is more to do; None: when something changes."""
+
+    error: str | None = None
+    """What the cluster did not do, for the log; the job's conditions have it where they could be written."""
+
+
+async def reconcile(  # noqa: PLR0913, PLR0917 - the signature that the operator and the embedded cluster share
+    cluster: Cluster, kind: str, namespace: str, name: str, now: datetime, settings: ControllerSettings
+) -> Outcome:
+    """Brings one job one step further. Idempotent; raises nothing: what the cluster refuses is in the outcome."""
+    now = now.replace(microsecond=0)  # as Kubernetes' own timestamps
+    try:
+        observed = await gather(cluster, kind, namespace, name)
+        decision = decide(observed, settings, now) if observed else None
+        if observed is None or decision is None:
+            return Outcome()
+        decision = await with_log_tail(cluster, observed, decision, settings)
+        decision, error = await carry_out(cluster, observed, decision, settings)
+        await write(cluster, observed, next_status(observed, decision, now))
+    except ClusterError as problem:
+        return after_error(problem, settings)
+    return Outcome(decision.requeue_after, str(error) if error else None)
+
+
+def after_error(problem: ClusterError, settings: ControllerSettings) -> Outcome:
+    """Somebody else wrote first: again soon. The job is gone: nothing. Else: later."""
+    if problem.status == GONE:
+        return Outcome()
+    if problem.status == CONFLICT:
+        return Outcome(settings.conflict_seconds)
+    return Outcome(settings.error_seconds, str(problem))
+
+
+async def gather(cluster: Cluster, kind: str, namespace: str, name: str) -> Observation | None:
+    """Reads all that there is about the job. PyTorchJobs before pods: a finished one's pods are then known to have ended."""
+    manifest = await cluster.get_job(kind, namespace, name)
+    if manifest is None:
+        return None
+    uid = manifest["metadata"]["uid"]
+    children = await cluster.pytorchjobs(namespace, uid)
+    pods = await cluster.pods(namespace, uid)
+    seen = observe(manifest, children, pods)
+    wanted = name_to_look_up(seen)
+    named = await cluster.pytorchjob(namespace, wanted) if wanted else None
+    return observe(manifest, children, pods, named=named, upstream=await upstream(cluster, seen))
+
+
+def name_to_look_up(seen: Observation) -> str | None:
+    """Of a PyTorchJob that the labels did not find: the live attempt's own, or that which the next attempt will need."""
+    if seen.deleting or (seen.status.phase and seen.status.phase.finished):
+        return None
+    if seen.live:
+        return seen.attempt.py_torch_job if seen.attempt and not seen.child else None
+    return pytorchjob_name(seen.job, seen.next_number) if seen.job else None
+
+
+async def upstream(cluster: Cluster, seen: Observation) -> Upstream | None:
+    """The job that this one waits for or starts from, while that still matters."""
+    source = seen.job.spec.resume_from if seen.job else None
+    if seen.job is None or source is None or source.job_ref is None or seen.live:
+        return None
+    reference = source.job_ref
+    found = await cluster.get_job(reference.kind or seen.job.kind, seen.job.metadata.namespace, reference.name)
+    if found is None:
+        return Upstream(reference.name, exists=False)
+    status = parse_status(found.get("status") or {})
+    return Upstream(reference.name, exists=True, phase=status.phase, checkpoint=status.final_checkpoint)
+
+
+async def with_log_tail(cluster: Cluster, observed: Observation, decision: Decision, settings: ControllerSettings) -> Decision:
+    """The failed pod's own last lines, where its outcome carried none. Without them it is still a diagnosis."""
+    failure = decision.failure
+    if decision.ended is None or failure is None or failure.pod is None or failure.log_tail:
+        return decision
+    try:
+        tail = await cluster.log_tail(_namespace(observed), failure.pod, settings.log_tail_lines)
+    except ClusterError as problem:
+        logger.warning("the log of %s could not be read: %s", failure.pod, problem)
+        return decision
+    return replace(decision, failure=_with_tail(failure, tail))
+
+
+def _with_tail(failure: Failure, tail: str) -> Failure:
+    return failure.model_copy(update={"log_tail": clip_front(tail, MAX_LOG_TAIL)}) if tail else failure
+
+
+async def carry_out(
+    cluster: Cluster, observed: Observation, decision: Decision, settings: ControllerSettings
+) -> tuple[Decision, ClusterError | None]:
+    """Does what was decided; a refusal goes into the status, where the user looks."""
+    try:
+        for action in decision.actions:
+            await carry_out_one(cluster, observed, action, settings)
+    except ClusterError as problem:
+        return refused(observed, decision, problem, settings.error_seconds), problem
+    return decision, None
+
+
+async def carry_out_one(cluster: Cluster, observed: Observation, action: Action, settings: ControllerSettings) -> None:
+    namespace = _namespace(observed)
+    logger.info("%s/%s: %s", namespace, observed.manifest["metadata"]["name"], action)
+    match action:
+        case CreateAttempt():
+            await cluster.apply_pytorchjob(child_manifest(observed, action, settings))
+        case DeleteChild(name, uid, _):
+            await cluster.delete_pytorchjob(namespace, name, uid)
+        case DeletePod(name, uid, _):
+            await cluster.delete_pod(namespace, name, uid)
+        case DeleteJob():
+            await cluster.delete_job(observed.manifest)
+
+
+def child_manifest(observed: Observation, action: CreateAttempt, settings: ControllerSettings) -> Manifest:
+    """The attempt's PyTorchJob. Raises ClusterError (not retryable) if the spec cannot be rendered."""
+    if observed.job is None:
+        raise ClusterError("the spec is invalid", retryable=False)
+    plan = AttemptPlan(action.number, action.resume_from, action.model_uri)
+    try:
+        return stamped(render_pytorchjob(observed.job, plan, settings.render), observed.job)
+    except ValueError as problem:
+        raise ClusterError(f"the PyTorchJob cannot be rendered: {problem}", retryable=False) from problem
+
+
+async def write(cluster: Cluster, observed: Observation, after: JobStatus) -> None:
+    """The one status write, if there is anything to say; events only of what was written."""
+    before = observed.status
+    if not changed(before, after):
+        return
+    await cluster.write_status(observed.manifest, dict(written_part(after)))
+    for event in events(before, after):
+        await cluster.event(observed.manifest, event.kind, event.reason, event.message)
+
+
+def _namespace(observed: Observation) -> str:
+    return str(observed.manifest["metadata"].get("namespace", "default"))

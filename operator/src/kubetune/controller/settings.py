@@ -1,0 +1,51 @@
+"""How the controller behaves, the same for every job. Times are in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kubetune.render import RenderSettings
+
+
+@dataclass(frozen=True)
+class ControllerSettings:
+    """Choices of the installation."""
+
+    render: RenderSettings
+    """How pods are laid out."""
+
+    backoff_base_seconds: float = 10.0
+    """The wait before the first retry; it doubles with every further failure in a row, as a Kubernetes Job's does."""
+
+    backoff_cap_seconds: float = 300.0
+    """No wait is longer than this."""
+
+    poll_seconds: float = 30.0
+    """How often a live attempt is looked at again when nothing is heard of it. Events come sooner; this is the belt."""
+
+    settle_seconds: float = 3.0
+    """After a pod failed without a root cause of its own: how long the rest of the gang has to name one."""
+
+    waiting_grace_seconds: float = 120.0
+    """How long a container may wait with an image or configuration error before the attempt fails: registries hiccup."""
+
+    termination_slack_seconds: float = 30.0
+    """How long after its grace period a pod that should be gone is still waited for. A lost node's pods never go."""
+
+    upstream_seconds: float = 15.0
+    """How often a job that waits for another (resumeFrom.jobRef) looks at it."""
+
+    leftover_seconds: float = 2.0
+    """How often a job looks whether the garbage collector has taken an earlier job's child of the same name."""
+
+    error_seconds: float = 15.0
+    """When to try again after the cluster refused or did not answer."""
+
+    conflict_seconds: float = 0.5
+    """When to try again after somebody else wrote the job first (HTTP 409)."""
+
+    max_resume_candidates: int = 5
+    """How many full states a new attempt is offered, newest first."""
+
+    log_tail_lines: int = 60
+    """How much log of a failed pod is read when its outcome carries none."""

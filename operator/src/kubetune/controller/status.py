@@ -1,0 +1,126 @@
+"""The status that follows from what is known and what was decided. Pure; equal arguments give an equal status."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from itertools import pairwise
+
+from kubetune.api.identity import pytorchjob_name
+from kubetune.api.status import MAX_ATTEMPTS, MAX_MESSAGE, Attempt, Failure, JobStatus, Phase
+from kubetune.cluster import ClusterError
+from kubetune.controller.bounds import ATTEMPT_MESSAGE, bounded, clip
+from kubetune.controller.conditions import conditions
+from kubetune.controller.decision import AttemptEnd, CreateAttempt, Decision
+from kubetune.controller.goodput import goodput
+from kubetune.controller.observe import Observation
+from kubetune.controller.retry import counted
+
+TRAINERS_PART = ("progress", "checkpoints")
+"""Written by the trainer alone."""
+
+
+def next_status(observed: Observation, decision: Decision, now: datetime) -> JobStatus:
+    """The whole status, the trainer's part as it was read. The decision's actions have been carried out."""
+    before, phase = observed.status, decision.phase
+    attempts = next_attempts(observed, decision, now)
+    failure = next_failure(observed, decision)
+    status = before.model_copy(
+        update={
+            "phase": phase,
+            "observed_generation": observed.generation,
+            "spec_hash": before.spec_hash or (fixed_hash(observed) if attempts else None),
+            "conditions": conditions(observed, decision, failure, now),
+            "attempts": attempts[-MAX_ATTEMPTS:],
+            "restarts": before.restarts + new_restarts(before.attempts, attempts),
+            "final_checkpoint": decision.final_checkpoint or before.final_checkpoint,
+            "failure": failure,
+            "goodput": goodput(observed, attempts, now),
+            "start_time": before.start_time or (attempts[0].started if attempts else None),
+            "completion_time": (before.completion_time or now) if phase.finished else None,
+        }
+    )
+    return bounded(status)
+
+
+def fixed_hash(observed: Observation) -> str | None:
+    """Of what the first attempt was started with, which an attempt found without a record knows itself."""
+    return observed.started_hash or observed.hash
+
+
+def next_attempts(observed: Observation, decision: Decision, now: datetime) -> tuple[Attempt, ...]:
+    """The listed ones, plus the one that was found, with the live one ended, plus the one that was created."""
+    attempts = list(observed.status.attempts)
+    if observed.attempt and not observed.recorded:
+        attempts.append(observed.attempt)
+    if decision.ended:
+        attempts[-1] = end(attempts[-1], decision.ended, now)
+    attempts += [created(observed, action, now) for action in decision.actions if isinstance(action, CreateAttempt)]
+    return tuple(attempts)
+
+
+def end(attempt: Attempt, ended: AttemptEnd, now: datetime) -> Attempt:
+    return attempt.model_copy(
+        update={
+            "ended": now,
+            "reason": ended.reason,
+            "message": clip(ended.message, ATTEMPT_MESSAGE),
+            "exit_code": ended.exit_code,
+            "resumed_from": ended.resumed_from or attempt.resumed_from,
+            "last_step": ended.last_step,
+        }
+    )
+
+
+def created(observed: Observation, action: CreateAttempt, now: datetime) -> Attempt:
+    """`resumed_from` is what it was told to go on from; the outcome corrects it if that did not verify."""
+    if observed.job is None:
+        raise ValueError("an attempt needs a valid job")
+    origin = action.resume_from[0] if action.resume_from else None
+    return Attempt(
+        number=action.number, py_torch_job=pytorchjob_name(observed.job, action.number), started=now, resumed_from=origin
+    )
+
+
+def new_restarts(before: tuple[Attempt, ...], after: tuple[Attempt, ...]) -> int:
+    """Attempts that are new and follow one whose end counts."""
+    known = {attempt.number for attempt in before}
+    return sum(1 for previous, attempt in pairwise(after) if attempt.number not in known and counted(previous))
+
+
+def next_failure(observed: Observation, decision: Decision) -> Failure | None:
+    """The last one, until the job succeeds or, never started, is mended."""
+    if decision.phase is Phase.SUCCEEDED or (observed.never_started and decision.failure is None and not decision.phase.finished):
+        return None
+    failure = decision.failure or observed.status.failure
+    return failure.model_copy(update={"message": clip(failure.message, MAX_MESSAGE)}) if failure else None
+
+
+def refused(observed: Observation, decision: Decision, error: ClusterError, requeue_after: float) -> Decision:
+    """What remains of a decision whose actions the cluster refused: the job stays where it was, and says why."""
+    if decision.phase.finished:
+        return replace(decision, actions=(), requeue_after=requeue_after)
+    before = observed.status.phase
+    phase = before if before and not before.finished else Phase.PENDING
+    what = "CreateFailed" if any(isinstance(a, CreateAttempt) for a in decision.actions) else "DeleteFailed"
+    return replace(
+        decision,
+        phase=phase,
+        reason=what,
+        message=str(error),
+        actions=(),
+        ended=None,
+        failure=None,
+        stalled=not error.retryable,
+        requeue_after=requeue_after,
+    )
+
+
+def written_part(status: JobStatus) -> dict[str, object]:
+    """As it goes to the cluster."""
+    return {key: value for key, value in status.to_dict().items() if key not in TRAINERS_PART}
+
+
+def changed(before: JobStatus, after: JobStatus) -> bool:
+    """Whether there is anything to write."""
+    return written_part(before) != written_part(after)
