@@ -1,0 +1,220 @@
+"""The container's process: contract in, one attempt, outcome out (`python -m kubetune_trainer.entrypoint`)."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import psutil
+from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
+
+from kubetune_trainer.contract import CONTRACT_ENV, TERMINATION_LOG, TERMINATION_LOG_ENV, Contract, FailureClass, Outcome
+from kubetune_trainer.errors import ConfigurationError
+from kubetune_trainer.outcome import classify, exit_code
+from kubetune_trainer.parameters import PARAMETERS, TrainingParameters
+from kubetune_trainer.report import file_reporter, interval_of
+from kubetune_trainer.run import RunFailedError, RunPlan, Terminated, run_training
+
+logger = logging.getLogger("kubetune")
+
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+LAST_WAIT_SECONDS = 5.0
+TAIL_LINES = 20
+
+RESOURCE_NAMES = {
+    "model_path": "model.uri",
+    "data_path": "dataset.uri",
+    "ckpt_output_dir": "output.uri",
+    "nproc_per_node": "procsPerNode",
+}
+"""The library's names whose place in the resource is not just the same name in camelCase."""
+
+
+def main(environment: Mapping[str, str] = os.environ) -> int:
+    """Runs the attempt that the environment describes and returns the exit code: 0, 1, 2 or 143.
+
+    Whatever happens, the outcome is in the termination log, its last line on standard error, and no child is left.
+    """
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    adopt_orphans()
+    attempt = 1
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, terminate)
+        contract = contract_of(environment)
+        attempt = contract.attempt
+        outcome = run_attempt(contract, environment)
+    except Terminated as end:
+        outcome = end.outcome or failed(attempt, FailureClass.PREEMPTED, "asked to end (SIGTERM) before the first step")
+    except RunFailedError as error:
+        outcome = error.outcome
+    except ConfigurationError as error:
+        outcome = failed(attempt, error.failure_class, in_resource_terms(error))
+    except Exception as error:
+        logger.exception("the attempt failed")
+        outcome = unexpected(attempt, error)
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)  # the outcome is written now, whoever is impatient
+        end_descendants()
+    write_outcome(outcome, environment)
+    print(last_line(outcome), file=sys.stderr, flush=True)  # noqa: T201 - for people, in `kubectl logs`
+    return outcome.exit_code
+
+
+def terminate(number: int, frame: FrameType | None) -> NoReturn:
+    """SIGTERM: ends the attempt from wherever it is."""
+    del number, frame
+    for again in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(again, signal.SIG_IGN)
+    raise Terminated
+
+
+def contract_of(environment: Mapping[str, str]) -> Contract:
+    """The contract that the operator handed over.
+
+    Raises:
+        ConfigurationError: it is missing or not valid; names the first field that is wrong.
+
+    """
+    document = environment.get(CONTRACT_ENV)
+    if not document:
+        raise ConfigurationError(CONTRACT_ENV, document, "is not set", "the operator sets it; by hand, give the contract as JSON")
+    try:
+        return Contract.model_validate_json(document)
+    except ValidationError as error:
+        raise _first(error, CONTRACT_ENV, "operator and trainer image must be of one version") from error
+
+
+def parameters_of(contract: Contract) -> TrainingParameters:
+    """The training block, validated once more: the trainer image may be newer or older than the operator.
+
+    Raises:
+        ConfigurationError: the algorithm is not known, or a parameter is not valid.
+
+    """
+    kind = PARAMETERS.get(contract.algorithm)
+    if kind is None:
+        raise ConfigurationError("algorithm", contract.algorithm, "is not known to this image", f"use {' or '.join(PARAMETERS)}")
+    try:
+        return kind.model_validate(contract.training)
+    except ValidationError as error:
+        raise _first(error, "training", "see the field's description") from error
+
+
+def _first(error: ValidationError, prefix: str, remedy: str) -> ConfigurationError:
+    first = error.errors(include_url=False)[0]
+    place = ".".join([prefix, *(to_camel(str(part)) for part in first["loc"])])
+    value = first["input"] if isinstance(first["input"], str | int | float | bool | None) else type(first["input"]).__name__
+    return ConfigurationError(place, value, first["msg"], remedy)
+
+
+def run_attempt(contract: Contract, environment: Mapping[str, str]) -> Outcome:
+    """One attempt on this node, by the same path as the library's calls."""
+    from kubetune_trainer.registry import get_backend
+    from kubetune_trainer.rendezvous import torchrun_of
+
+    plan = RunPlan(
+        algorithm=contract.algorithm,
+        backend=get_backend(contract.algorithm, contract.backend),
+        model=contract.model,
+        dataset=contract.dataset,
+        dataset_format=contract.dataset_format,
+        output_dir=Path(contract.attempt_dir),
+        output_uri=contract.attempt_uri,
+        parameters=parameters_of(contract),
+        torchrun=torchrun_of(contract, environment),
+        device=contract.device,
+        checkpoint=contract.checkpoint,
+        resume_from=contract.resume_from,
+        job=contract.job,
+        attempt=contract.attempt,
+        report=file_reporter(environment),
+        report_interval=interval_of(environment),
+    )
+    result = run_training(plan)
+    logger.info("seconds by phase: %s", result.seconds)
+    if result.outcome is None:
+        raise RuntimeError("run_training returned without a verdict")
+    return result.outcome
+
+
+def in_resource_terms(error: ConfigurationError) -> str:
+    """The error's text with the resource's names in place of the library's: its reader wrote YAML."""
+    names = {name: to_camel(name) for kind in PARAMETERS.values() for name in kind.model_fields} | RESOURCE_NAMES
+    pattern = re.compile(rf"\b({'|'.join(names)})\b")
+
+    def translated(text: str) -> str:
+        return pattern.sub(lambda match: names[match[1]], text)
+
+    return str(ConfigurationError(translated(error.field), error.value, translated(error.problem), translated(error.remedy)))
+
+
+def failed(attempt: int, failure: FailureClass, message: str, log_tail: str | None = None) -> Outcome:
+    return Outcome(
+        reached_end=False, attempt=attempt, failure=failure, message=message, exit_code=exit_code(failure), log_tail=log_tail
+    )
+
+
+def unexpected(attempt: int, error: Exception) -> Outcome:
+    """The outcome of what was raised before there was a run to judge."""
+    lines = "".join(traceback.format_exception(error)).rstrip().splitlines()[-TAIL_LINES:]
+    tail = getattr(error, "log_tail", None) or "\n".join(lines)
+    return failed(attempt, classify(error), str(error) or type(error).__name__, tail)
+
+
+def write_outcome(outcome: Outcome, environment: Mapping[str, str]) -> None:
+    """Into the termination log, where the kubelet (or the embedded cluster) reads it; without one, says so and goes on."""
+    named = environment.get(TERMINATION_LOG_ENV)
+    path = Path(named or TERMINATION_LOG)
+    if not named and not path.exists():  # outside a container: the kubelet makes that file, we never put one into /dev
+        logger.warning("there is no %s here: the outcome is on standard error alone", path)
+        return
+    try:
+        path.write_text(outcome.to_message())
+    except OSError as error:
+        logger.warning("the outcome could not be written to %s (%s): it is on standard error alone", path, error.strerror)
+
+
+def last_line(outcome: Outcome) -> str:
+    """What a person reads last."""
+    if outcome.reached_end:
+        return f"kubetune: attempt {outcome.attempt} succeeded: {outcome.message}"
+    return f"kubetune: attempt {outcome.attempt} failed ({outcome.failure}, exit code {outcome.exit_code}): {outcome.message}"
+
+
+def adopt_orphans() -> None:
+    """Grandchildren whose parent died become ours, so that they are found when everything is ended (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_descendants() -> None:
+    """Kills every process that descends from this one; those that a parent's death orphans in between as well."""
+    for _ in range(5):
+        alive = [process for process in psutil.Process().children(recursive=True) if process.status() != psutil.STATUS_ZOMBIE]
+        if not alive:
+            return
+        for process in alive:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(alive, timeout=LAST_WAIT_SECONDS)
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # a check left behind in a thread must neither delay the end nor change its code

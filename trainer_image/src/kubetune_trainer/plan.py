@@ -1,0 +1,128 @@
+"""What a run is asked to do and what comes of it: the values that `run_training` takes and returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from kubetune_trainer.backends.base import Backend, Torchrun
+from kubetune_trainer.contract import Checkpoint, CheckpointPolicy, FailureClass, JobIdentity, Outcome, Report
+from kubetune_trainer.data.preflight import ModelFacts
+from kubetune_trainer.data.tokenise import DataReport
+from kubetune_trainer.errors import ConfigurationError, TrainingError
+from kubetune_trainer.parameters import SFT_DEFAULTS, TrainingParameters
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One run on this node. With `job` it is an attempt of a resource; without, a call of the library."""
+
+    algorithm: str
+    backend: Backend
+    model: str  # a directory, hf://org/name[@revision], or (library only) a Hub id
+    dataset: str  # a file, or hf://org/name[@revision]/file.jsonl
+    dataset_format: Literal["messages", "processed", "pretraining"]
+    output_dir: Path
+    output_uri: str  # output_dir as the user names it
+    parameters: TrainingParameters
+    torchrun: Torchrun = field(default_factory=Torchrun)
+    device: Literal["gpu", "cpu"] = "gpu"
+    checkpoint: CheckpointPolicy = field(default_factory=CheckpointPolicy)
+    resume_from: tuple[str, ...] = ()  # full-state directories, best first
+    job: JobIdentity | None = None
+    attempt: int = 1
+    data_dir: Path | None = None  # None: parameters.data_output_dir, else below output_dir
+    report: Callable[[Report], None] | None = None
+    report_interval: float = 10.0  # seconds
+    poll_interval: float = 0.5  # seconds between looks at metrics and checkpoints
+
+    @property
+    def world_size(self) -> int:
+        return self.torchrun.nnodes * self.torchrun.nproc_per_node
+
+    @property
+    def judges(self) -> bool:
+        """Whether this node is the one that verifies, reports and judges the shared output."""
+        return self.torchrun.node_rank == 0
+
+    @property
+    def own_data_dir(self) -> Path:
+        """No other node writes there."""
+        given = self.data_dir or getattr(self.parameters, "data_output_dir", None)
+        shared = Path(given).expanduser().absolute() if given else self.output_dir / "data"
+        return shared if given and self.torchrun.nnodes == 1 else shared / f"node-{self.torchrun.node_rank}"
+
+    @property
+    def format(self) -> str:
+        return "processed" if getattr(self.parameters, "use_processed_dataset", None) else self.dataset_format
+
+    @property
+    def unmask(self) -> bool:
+        return bool(getattr(self.parameters, "unmask_messages", None))
+
+    def uri_of(self, path: Path) -> str:
+        """The path as the user names it; one that is not the output's (or an earlier attempt's beside it) stays a path."""
+        bases = [(self.output_dir, self.output_uri)]
+        if self.job is not None:
+            bases.append((self.output_dir.parent, self.output_uri.rpartition("/")[0]))
+        for base, uri in bases:
+            if path.is_relative_to(base):
+                return f"{uri.rstrip('/')}/{path.relative_to(base).as_posix()}"
+        return str(path)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left behind."""
+
+    reached_end: bool
+    step: int
+    total_steps: int | None
+    checkpoint: Checkpoint | None  # the verified Hugging Face checkpoint of the last step; None on nodes other than the first
+    checkpoints: tuple[Checkpoint, ...]
+    losses: tuple[float, ...]  # by step, this attempt's
+    seconds: dict[str, float]  # by phase: preflight, tokenise, train, verify
+    resumed_from: str | None
+    output_dir: Path
+    data: DataReport | None = None
+    outcome: Outcome | None = None
+
+
+class RunFailedError(TrainingError):
+    """The run did not reach its end; `result` tells how far it came, `result.outcome` in the words of the contract."""
+
+    def __init__(self, outcome: Outcome, result: RunResult) -> None:
+        self.outcome, self.result = outcome, result
+        super().__init__(outcome.failure or FailureClass.BACKEND_ERROR, outcome.message, log_tail=outcome.log_tail)
+
+
+def fill_parameters(algorithm: str, parameters: TrainingParameters, facts: ModelFacts) -> dict[str, Any]:
+    """The user's parameters with our defaults where the backend has none, by the usage documents' names.
+
+    max_seq_len's default is lowered to what the model has positions for, and to max_tokens_per_gpu where only that is given.
+    """
+    given = parameters.given()
+    if algorithm != "sft":
+        return given
+    filled = SFT_DEFAULTS | given
+    if "max_seq_len" not in given:
+        limits = (SFT_DEFAULTS["max_seq_len"], facts.max_positions, given.get("max_tokens_per_gpu"))
+        filled["max_seq_len"] = min(limit for limit in limits if limit)
+    filled.setdefault("max_tokens_per_gpu", filled["max_seq_len"])
+    return filled
+
+
+def check_last_step_is_saved(parameters: dict[str, Any], samples: int) -> None:
+    """instructlab-training saves by samples only when their count is an exact multiple: the last step must be one.
+
+    Raises:
+        ConfigurationError: the run would end without a checkpoint of its last step.
+
+    """
+    every, epochs = parameters.get("save_samples"), parameters.get("num_epochs") or 1
+    if parameters.get("checkpoint_at_epoch") is not False or not every or (samples * epochs) % every == 0:
+        return
+    problem = f"would leave no checkpoint of the last step: {epochs} epochs of {samples} samples are no multiple of it"
+    raise ConfigurationError("save_samples", every, problem, "leave checkpoint_at_epoch out, or choose a divisor of that count")

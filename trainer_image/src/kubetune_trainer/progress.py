@@ -1,0 +1,102 @@
+"""From the backend's metrics file to the progress that a user reads."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from kubetune_trainer.backends.base import StepMetrics
+from kubetune_trainer.contract import Progress
+
+logger = logging.getLogger(__name__)
+
+
+class MetricsReader:
+    """Reads a JSONL file that grows: whole lines only, each once. A resume replays steps, and the last account of a step counts."""
+
+    def __init__(self, path: Path, parse: Callable[[Mapping[str, Any]], StepMetrics | None]) -> None:
+        self._path, self._parse = path, parse
+        self._offset = 0
+        self._steps: dict[int, StepMetrics] = {}
+
+    def poll(self) -> list[StepMetrics]:
+        """The steps in the order of their numbers, with what was appended since the last call."""
+        for line in self._new_lines():
+            metrics = self._read(line)
+            if metrics is not None:
+                self._steps[metrics.step] = metrics
+        return self.steps
+
+    @property
+    def steps(self) -> list[StepMetrics]:
+        return [self._steps[step] for step in sorted(self._steps)]
+
+    def _new_lines(self) -> list[bytes]:
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                appended = file.read()
+        except FileNotFoundError:
+            return []
+        whole = appended[: appended.rfind(b"\n") + 1]  # the rest is a line still being written
+        self._offset += len(whole)
+        return whole.splitlines()
+
+    def _read(self, line: bytes) -> StepMetrics | None:
+        try:
+            values = json.loads(line)  # Python's reader takes the bare NaN that both libraries write
+            return self._parse(values) if isinstance(values, dict) else None
+        except (ValueError, KeyError, TypeError) as error:
+            logger.warning("a line of %s cannot be read (%s): %.200r", self._path.name, error, line)
+            return None
+
+
+def total_steps(known: int | None, steps: Sequence[StepMetrics], epochs: int) -> int | None:
+    """Optimizer steps of the whole run: as the backend computed them, else epochs x the steps per epoch that it logs."""
+    if known is not None:
+        return known
+    return steps[-1].steps_per_epoch * epochs if steps else None
+
+
+def progress_of(steps: Sequence[StepMetrics], total: int | None, now: datetime) -> Progress | None:
+    """Where the training stands after the last step; None before the first one.
+
+    Percent and ETA need `total`. The ETA is the steps left times this attempt's own mean seconds a step, from the times
+    that the backend logged; it needs two steps.
+    """
+    if not steps:
+        return None
+    last = steps[-1]
+    return Progress(
+        step=last.step,
+        total_steps=total,
+        epoch=last.epoch,
+        percent=min(100.0, round(100 * last.step / total, 2)) if total else None,
+        loss=finite(last.loss),
+        learning_rate=finite(last.learning_rate),
+        tokens_per_second=finite(last.tokens_per_second),
+        samples_per_second=finite(last.samples_per_second),
+        eta_seconds=_eta(steps, total),
+        updated_time=last.time or now,
+    )
+
+
+def _eta(steps: Sequence[StepMetrics], total: int | None) -> int | None:
+    timed = [metrics for metrics in steps if metrics.time is not None]
+    if total is None or len(timed) < 2:
+        return None
+    first, last = timed[0], timed[-1]
+    if first.time is None or last.time is None or last.step <= first.step:
+        return None
+    pace = max(0.0, (last.time - first.time).total_seconds()) / (last.step - first.step)
+    return round(max(0, total - last.step) * pace)
+
+
+def finite(value: float | None) -> float | None:
+    """The value, or None where JSON could not hold it."""
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,87 @@
+"""Publishes the latest state of the run to whoever watches this pod: one file, replaced atomically."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kubetune_trainer.contract import REPORT_FILE_ENV, Report
+from kubetune_trainer.errors import ConfigurationError
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_ENV = "KUBETUNE_REPORT_INTERVAL_SECONDS"
+INTERVAL_SECONDS = 10.0
+MAX_CHECKPOINTS = 20
+"""The resource's status holds no more."""
+
+
+@dataclass
+class Throttle:
+    """At most one report an interval, but events at once: the first step, the last one, another set of checkpoints."""
+
+    interval: float = INTERVAL_SECONDS
+    last_time: float | None = None
+    last: Report | None = field(default=None)
+
+    def due(self, report: Report, now: float) -> bool:
+        """Whether to publish it; `now` in seconds of a monotonic clock. Notes it as published if so."""
+        if self.last_time is not None and report == self.last:
+            return False
+        if self.last_time is None or now - self.last_time >= self.interval or self._event(report):
+            self.last_time, self.last = now, report
+            return True
+        return False
+
+    def _event(self, report: Report) -> bool:
+        before, after = (self.last.progress if self.last else None), report.progress
+        first = before is None and after is not None
+        last = after is not None and after.step == after.total_steps and (before is None or before.step != after.step)
+        checkpoints = self.last.checkpoints if self.last else ()
+        return first or last or report.checkpoints != checkpoints
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Replaces the file as a whole.
+
+    Raises:
+        OSError: it cannot be written.
+
+    """
+    scratch = path.with_name(f".{path.name}.writing")
+    scratch.write_text(report.to_json())
+    scratch.replace(path)
+
+
+def file_reporter(environment: Mapping[str, str] = os.environ) -> Callable[[Report], None] | None:
+    """Writes to the file that KUBETUNE_REPORT_FILE names; None where nobody asked for reports."""
+    name = environment.get(REPORT_FILE_ENV)
+    if not name:
+        return None
+    path = Path(name)
+    return lambda report: write_report(path, report)
+
+
+def interval_of(environment: Mapping[str, str] = os.environ) -> float:
+    """Seconds between reports: KUBETUNE_REPORT_INTERVAL_SECONDS, 10 where it is not set."""
+    text = environment.get(INTERVAL_ENV)
+    try:
+        value = INTERVAL_SECONDS if text is None else float(text)
+    except ValueError:
+        value = -1.0
+    if not value >= 0:
+        raise ConfigurationError(INTERVAL_ENV, text, "is no number of seconds", "set 0 or more, or leave it unset")
+    return value
+
+
+def publish(reporter: Callable[[Report], None] | None, report: Report) -> None:
+    """Reports, and goes on training if that fails."""
+    if reporter is None:
+        return
+    try:
+        reporter(report)
+    except Exception as error:  # noqa: BLE001 - a reporter is somebody else's code: training outlives every fault of it
+        logger.warning("progress could not be reported, training goes on: %s", error)

@@ -1,0 +1,259 @@
+"""The one path from a plan to a verdict, which the library's sft() and osft() and the container's entrypoint both take."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kubetune_trainer.backends.base import BackendRun
+from kubetune_trainer.checkpoints.resume import Choice, Fit, choose
+from kubetune_trainer.contract import FailureClass, Outcome
+from kubetune_trainer.data.preflight import ModelFacts, check_dataset, check_model, check_output
+from kubetune_trainer.data.tokenise import DataReport, DataRequest, tokenise
+from kubetune_trainer.errors import ConfigurationError, TrainingError
+from kubetune_trainer.monitor import Monitor
+from kubetune_trainer.outcome import Evidence, judge
+from kubetune_trainer.plan import RunFailedError, RunPlan, RunResult, check_last_step_is_saved, fill_parameters
+from kubetune_trainer.sources import resolve_dataset, resolve_model
+
+__all__ = ["RunFailedError", "RunPlan", "RunResult", "Terminated", "run_training"]
+
+logger = logging.getLogger(__name__)
+
+LEFTOVERS = ("hf_format", "full_state*", "logs", "training_params*", "training_metrics*", "training_log*", "full_logs*")
+"""What a run leaves in its output directory. Both libraries go on from a full state that they find there, whoever wrote it."""
+
+
+class Terminated(BaseException):
+    """The process was asked to end (SIGTERM). `outcome` says how far the run had come, once it had begun."""
+
+    outcome: Outcome | None = None
+
+
+@dataclass
+class Phases:
+    """Wall-clock seconds by phase."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - start, 3)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the preflight found in order."""
+
+    model_dir: Path
+    dataset: Path
+    parameters: dict[str, Any]
+    facts: ModelFacts
+
+
+def run_training(plan: RunPlan) -> RunResult:
+    """Checks, tokenises, trains, verifies and judges; blocks until all of it is done and every process has ended.
+
+    Call it on the main thread: the training processes end with the thread that started them.
+
+    Raises:
+        ConfigurationError: something that the caller must change, found before anything was launched.
+        DataError: likewise, in the data set.
+        TrainingError: a started run did not reach its end (RunFailedError, which tells how far it came).
+
+    """
+    phases = Phases()
+    with phases.of("preflight"):
+        inputs = preflight(plan)
+    with phases.of("tokenise"):
+        data = tokenise(_data_request(plan, inputs))
+        if plan.algorithm == "sft":
+            check_last_step_is_saved(inputs.parameters, data.kept)
+    run, choice = _prepare(plan, inputs, data)
+    resumed_from = plan.uri_of(choice.path) if choice.path else None
+    monitor = Monitor(plan, run, resumed_from, choice.step)
+    error = _train(plan, run, monitor, phases)
+    with phases.of("verify"):
+        _last_look(plan, monitor, error)
+    return _conclude(plan, monitor, error, data, phases)
+
+
+def preflight(plan: RunPlan) -> Inputs:
+    """Everything that can be refused before anything is launched; leaves output_dir writable and without an earlier run."""
+    _check_device(plan)
+    if plan.judges:
+        _clear_the_way(plan)
+    check_output(plan.output_dir)
+    model_dir = resolve_model(plan.model)
+    facts = check_model(model_dir, needs_chat_template=plan.format == "messages")
+    dataset = resolve_dataset(plan.dataset)
+    check_dataset(dataset, plan.format, unmask=plan.unmask)
+    return Inputs(model_dir, dataset, fill_parameters(plan.algorithm, plan.parameters, facts), facts)
+
+
+def _check_device(plan: RunPlan) -> None:
+    if plan.device == "cpu":
+        if plan.parameters.use_liger:
+            raise ConfigurationError("use_liger", True, "needs a GPU, and the device is cpu", "leave use_liger out or use a GPU")
+        return
+    import torch
+
+    count, wanted = torch.cuda.device_count(), plan.torchrun.nproc_per_node
+    if not count:
+        raise ConfigurationError(
+            "device", "gpu", "was asked for, but this machine shows no GPU", "set device: cpu, or fix the driver"
+        )
+    if count < wanted:
+        problem = f"processes were asked for, but this machine shows {count} GPUs"
+        raise ConfigurationError("nproc_per_node", wanted, problem, "ask for one process a GPU")
+
+
+def _clear_the_way(plan: RunPlan) -> None:
+    """An attempt's directory must be new: what is in it belongs to a run that may still be writing. The library's is the
+    user's own: there an earlier run's files are renamed, so that this one starts from the start.
+    """
+    if not plan.output_dir.is_dir():
+        return
+    if plan.job is not None:
+        strangers = sorted(path.name for path in plan.output_dir.iterdir() if path.name != "data")  # the other nodes' data
+        if strangers:
+            message = f"{plan.output_dir} already holds {', '.join(strangers[:5])}: another run of this attempt wrote there"
+            raise TrainingError(FailureClass.BACKEND_ERROR, f"{message}; the next attempt gets a directory of its own")
+        return
+    for path in [path for pattern in LEFTOVERS for path in sorted(plan.output_dir.glob(pattern)) if ".previous-" not in path.name]:
+        aside = _free_name(path)
+        path.rename(aside)
+        logger.warning("%s is an earlier run's: renamed to %s", path, aside.name)
+
+
+def _free_name(path: Path) -> Path:
+    number = 1
+    while (aside := path.with_name(f"{path.name}.previous-{number}")).exists():
+        number += 1
+    return aside
+
+
+def _data_request(plan: RunPlan, inputs: Inputs) -> DataRequest:
+    return DataRequest(
+        source=inputs.dataset,
+        data_format=plan.format,
+        model_dir=inputs.model_dir,
+        directory=plan.own_data_dir,
+        max_seq_len=inputs.parameters["max_seq_len"],
+        max_tokens_per_gpu=inputs.parameters["max_tokens_per_gpu"],
+        unmask=plan.unmask,
+        vocab_size=inputs.facts.vocab_size,
+    )
+
+
+def _prepare(plan: RunPlan, inputs: Inputs, data: DataReport) -> tuple[BackendRun, Choice]:
+    run = BackendRun(
+        algorithm=plan.algorithm,
+        model_dir=inputs.model_dir,
+        data_file=data.file,
+        output_dir=plan.output_dir,
+        parameters=inputs.parameters,
+        torchrun=plan.torchrun,
+        device=plan.device,
+        checkpoint=plan.checkpoint,
+    )
+    spec_hash = plan.job.spec_hash if plan.job else None
+    choice = choose(plan.resume_from, Fit(plan.algorithm, plan.world_size, spec_hash, plan.backend.total_steps(run)))
+    for reason in choice.rejected:
+        logger.warning("not resumed from %s", reason)
+    if choice.path is None:
+        if plan.resume_from:
+            logger.warning("none of %d full states can be used: training starts from the start", len(plan.resume_from))
+        return run, choice
+    logger.info("resuming from %s, step %d", choice.path, choice.step)
+    return BackendRun(**{**vars(run), "resume_from": choice.path}), choice
+
+
+def _train(plan: RunPlan, run: BackendRun, monitor: Monitor, phases: Phases) -> Exception | None:
+    """The backend's exception, if it raised one; Terminated goes on its way at once, with what is known of the run."""
+    if plan.judges:
+        monitor.start()
+    try:
+        with phases.of("train"):
+            plan.backend.run(run)
+    except ConfigurationError:
+        monitor.stop()
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the verdict says so
+        return error
+    except Terminated as end:
+        monitor.stop(wait=False)
+        end.outcome = _terminated(plan, monitor)
+        raise
+    except BaseException:
+        monitor.stop(wait=False)
+        raise
+    return None
+
+
+def _terminated(plan: RunPlan, monitor: Monitor) -> Outcome:
+    step, total = (monitor.steps[-1].step if monitor.steps else 0), monitor.total_steps
+    verified = [checkpoint for checkpoint in monitor.checkpoints if checkpoint.verified]
+    saved = (
+        f"the last verified checkpoint is {verified[-1].uri} (step {verified[-1].step})"
+        if verified
+        else "no checkpoint was verified"
+    )
+    return Outcome(
+        reached_end=False,
+        attempt=plan.attempt,
+        step=step,
+        total_steps=total,
+        failure=FailureClass.PREEMPTED,
+        message=f"asked to end (SIGTERM) at step {step} of {total or 'an unknown number'}; {saved}",
+        exit_code=143,
+        resumed_from=monitor.resumed_from,
+    )
+
+
+def _last_look(plan: RunPlan, monitor: Monitor, error: Exception | None) -> None:
+    monitor.stop()
+    if plan.judges:
+        monitor.finish(returned=error is None)
+    else:
+        monitor.read()
+
+
+def _conclude(plan: RunPlan, monitor: Monitor, error: Exception | None, data: DataReport, phases: Phases) -> RunResult:
+    outcome = judge(
+        Evidence(
+            attempt=plan.attempt,
+            steps=monitor.steps,
+            total_steps=monitor.total_steps,
+            checkpoints=monitor.checkpoints,
+            problems=[f"{path.name} {problem}" for path, problems in monitor.problems.items() for problem in problems],
+            error=error,
+            resumed_from=monitor.resumed_from,
+            needs_checkpoint=plan.judges,
+        )
+    )
+    result = RunResult(
+        reached_end=outcome.reached_end,
+        step=outcome.step,
+        total_steps=outcome.total_steps,
+        checkpoint=outcome.checkpoint,
+        checkpoints=monitor.checkpoints,
+        losses=tuple(metrics.loss for metrics in monitor.steps),
+        seconds=phases.seconds,
+        resumed_from=monitor.resumed_from,
+        output_dir=plan.output_dir,
+        data=data,
+        outcome=outcome,
+    )
+    if not outcome.reached_end:
+        raise RunFailedError(outcome, result) from error
+    return result
