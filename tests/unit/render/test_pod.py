@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -25,6 +26,10 @@ def test_image_of_the_job(render):
 
 def test_the_contract_is_all_the_environment_but_home(render):
     assert set(render().env) == {CONTRACT_ENV, "HOME"}
+
+
+def test_home_may_be_left_to_the_image(render, settings):
+    assert set(render(settings=dataclasses.replace(settings, home=None)).env) == {CONTRACT_ENV}
 
 
 def test_the_contract_survives_kubernetes_references(render):
@@ -76,6 +81,12 @@ def test_the_users_tolerations_are_kept_and_theirs_for_lost_nodes_win(render):
     tolerations = render(template={"tolerations": users}).pod["tolerations"]
     assert tolerations[0]["key"] == LOST[0]
     assert tolerations[1:] == users
+
+
+def test_a_toleration_of_scheduling_there_is_not_one_of_staying_there(render):
+    users = [{"key": LOST[1], "operator": "Exists", "effect": "NoSchedule"}]
+    tolerations = render(template={"tolerations": users}).pod["tolerations"]
+    assert [each["key"] for each in tolerations if each["effect"] == "NoExecute"] == list(LOST)
 
 
 @pytest.mark.parametrize(

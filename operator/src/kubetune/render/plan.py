@@ -36,7 +36,11 @@ class RenderSettings:
     """How long pods stay bound to a node that is lost. Kubernetes' own 300 s would idle the whole gang for as long."""
 
     user_id: int = 1000
-    """User, group and file-system group of the pod. Any non-root number does: the image needs no entry for it."""
+    """User, group and file-system group of the pod: not root."""
 
     scratch: str = "/tmp"  # noqa: S108 - a mount point in the pod, not a file name on this machine
-    """The one writable directory of the container's file system, and its HOME: caches of the Hub, Triton and torch go there."""
+    """Where the container may write beside its volumes: an emptyDir, because its own file system is read-only."""
+
+    home: str | None = "/tmp"  # noqa: S108 - likewise
+    """HOME of the trainer: caches of the Hub, Triton and torch go there. None: the image's own (the embedded cluster, which
+    has a HOME already, with the user's models and Hub token in it)."""

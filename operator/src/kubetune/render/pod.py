@@ -93,9 +93,9 @@ def environment(job: Job, attempt: AttemptPlan, settings: RenderSettings, users:
     """The contract, what a read-only root file system and CPU need (the user's win), and the user's variables."""
     contract = V1EnvVar(name=CONTRACT_ENV, value=without_references(build_contract(job, attempt, settings).to_json()))
     threads = omp_num_threads(job)
-    defaults = {"HOME": settings.scratch} | ({} if threads is None else {"OMP_NUM_THREADS": str(threads)})
+    defaults = {"HOME": settings.home, "OMP_NUM_THREADS": threads}
     named = {variable["name"] for variable in users}
-    ours = [V1EnvVar(name=name, value=value) for name, value in defaults.items() if name not in named]
+    ours = [V1EnvVar(name=name, value=str(value)) for name, value in defaults.items() if value is not None and name not in named]
     return [contract, *ours, *users]
 
 
@@ -122,7 +122,7 @@ def sidecar(container: dict[str, Any]) -> dict[str, Any]:
 
 def tolerations(settings: RenderSettings, users: list[dict[str, Any]]) -> list[Any]:
     """The user's, and a short stay on a lost node, without which Kubernetes adds its own of 300 s."""
-    theirs = {toleration.get("key") for toleration in users}
+    theirs = {toleration.get("key") for toleration in users if toleration.get("effect", "NoExecute") == "NoExecute"}
     lost = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
     return [
         V1Toleration(key=key, operator="Exists", effect="NoExecute", toleration_seconds=settings.unreachable_toleration_seconds)
