@@ -28,8 +28,8 @@ def test_the_contract_is_all_the_environment_but_home(render):
     assert set(render().env) == {CONTRACT_ENV, "HOME"}
 
 
-def test_home_may_be_left_to_the_image(render, settings):
-    assert set(render(settings=dataclasses.replace(settings, home=None)).env) == {CONTRACT_ENV}
+def test_home_is_the_settings(render, settings):
+    assert render(settings=dataclasses.replace(settings, scratch="/home/ada")).env["HOME"] == "/home/ada"
 
 
 def test_the_contract_survives_kubernetes_references(render):

@@ -39,8 +39,5 @@ class RenderSettings:
     """User, group and file-system group of the pod: not root."""
 
     scratch: str = "/tmp"  # noqa: S108 - a mount point in the pod, not a file name on this machine
-    """Where the container may write beside its volumes: an emptyDir, because its own file system is read-only."""
-
-    home: str | None = "/tmp"  # noqa: S108 - likewise
-    """HOME of the trainer: caches of the Hub, Triton and torch go there. None: the image's own (the embedded cluster, which
-    has a HOME already, with the user's models and Hub token in it)."""
+    """Where the container may write beside its volumes (an emptyDir: its own file system is read-only), and its HOME: caches of
+    the Hub, Triton and torch go there. The embedded cluster gives the user's own home."""

@@ -93,7 +93,7 @@ def environment(job: Job, attempt: AttemptPlan, settings: RenderSettings, users:
     """The contract, what a read-only root file system and CPU need (the user's win), and the user's variables."""
     contract = V1EnvVar(name=CONTRACT_ENV, value=without_references(build_contract(job, attempt, settings).to_json()))
     threads = omp_num_threads(job)
-    defaults = {"HOME": settings.home, "OMP_NUM_THREADS": threads}
+    defaults = {"HOME": settings.scratch, "OMP_NUM_THREADS": threads}
     named = {variable["name"] for variable in users}
     ours = [V1EnvVar(name=name, value=str(value)) for name, value in defaults.items() if value is not None and name not in named]
     return [contract, *ours, *users]
