@@ -10,6 +10,7 @@ from kubetune.api.base import API_VERSION, ApiModel
 from kubetune.api.metadata import Metadata
 from kubetune.api.spec import DatasetFormat, JobSpec, OSFTJobSpec, SFTJobSpec
 from kubetune.api.status import JobStatus
+from kubetune_trainer.parameters import PARAMETERS, TrainingParameters
 
 
 class Job(ApiModel):
@@ -23,6 +24,11 @@ class Job(ApiModel):
     metadata: Metadata
     spec: JobSpec
     status: JobStatus = Field(default_factory=JobStatus, description="What is known of the job; written by kubetune.")
+
+    @classmethod
+    def parameters(cls) -> type[TrainingParameters]:
+        """The model of the kind's spec.training."""
+        return PARAMETERS[cls.algorithm]
 
     @property
     def backend(self) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints, WithJsonSchema
+from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from kubetune.api.base import ApiModel
 
@@ -15,8 +17,19 @@ QUANTITY = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+
 WHOLE = r"^[1-9][0-9]{0,3}$"
 """GPUs of a container: a whole number, at least one."""
 
+
+def checked_quantity(value: Any) -> int | str:
+    """A quantity as it was written. A fraction must be text: the API server takes whole numbers and text only."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if isinstance(value, str) and len(value) <= 32 and re.search(QUANTITY, value, re.ASCII):
+        return value
+    raise PydanticCustomError("quantity", "not a quantity")
+
+
 Quantity = Annotated[
-    Annotated[int, Field(ge=0)] | Annotated[str, StringConstraints(pattern=QUANTITY, max_length=32)],
+    int | str,
+    PlainValidator(checked_quantity),
     WithJsonSchema(
         {
             "anyOf": [{"type": "integer"}, {"type": "string"}],

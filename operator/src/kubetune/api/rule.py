@@ -46,7 +46,7 @@ class Rule:
     kinds: tuple[str, ...] = BOTH
     scope: Scope = "spec"
     cel_message: str | None = None
-    """A CEL expression for the message, where values help."""
+    """A CEL expression for the message, where a text or truth value helps (a number has no bounded length in CEL's estimate)."""
 
     def errors(self, doc: Document) -> Iterator[FieldError]:
         for each in self.find(doc):

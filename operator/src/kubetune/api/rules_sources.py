@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from kubetune.api.metadata import MAX_NAME, NAME_PATTERN
 from kubetune.api.rule import Document, Finding, Rule, at, block, text, when
-from kubetune.api.uri import PATTERNS, InvalidUriError, Role, Scheme, known_forms, parse_uri
+from kubetune.api.uri import MAX_URI, PATTERNS, InvalidUriError, Role, Scheme, known_forms, parse_uri
 
 SOURCES: dict[str, tuple[Role, tuple[Scheme, ...]]] = {
     "spec.model.uri": ("directory", ("pvc", "hf", "path")),
@@ -28,13 +28,14 @@ def uri_rule(field: str) -> Rule:
         remedy=f"use {forms}, without '..'",
         find=well_formed(field, role, schemes),
         cel=uri_cel(field, role, (*schemes, "s3")),
+        cel_message=f"self.{field.removeprefix('spec.')} + ' is not a URI that is known here'",
     )
 
 
 def well_formed(field: str, role: Role, schemes: tuple[Scheme, ...]) -> Callable[[Document], list[Finding]]:
     def find(doc: Document) -> list[Finding]:
         uri = text(doc, field)
-        if uri is None:
+        if uri is None or len(uri) > MAX_URI:  # the schema bounds the length
             return []
         try:
             scheme = parse_uri(uri, role).scheme

@@ -53,7 +53,6 @@ TRAINING_RULES = (
         find=sft_room_for_the_longest_sample,
         cel="!has(self.training) || !has(self.training.maxTokensPerGpu) || !has(self.training.maxSeqLen)"
         " || self.training.maxTokensPerGpu >= self.training.maxSeqLen",
-        cel_message="string(self.training.maxTokensPerGpu) + ' is less than maxSeqLen (' + string(self.training.maxSeqLen) + ')'",
     ),
     Rule(
         name="sft-leaves-a-checkpoint",
@@ -84,13 +83,14 @@ TRAINING_RULES = (
         find=processed_agrees,
         cel="!has(self.dataset.format) || !has(self.training.useProcessedDataset)"
         " || (self.dataset.format == 'processed') == self.training.useProcessedDataset",
-        cel_message="string(self.training.useProcessedDataset) + ' contradicts dataset.format (' + self.dataset.format + ')'",
+        cel_message="(self.training.useProcessedDataset ? 'true' : 'false')"
+        " + ' contradicts dataset.format (' + self.dataset.format + ')'",
     ),
     Rule(
         name="full-state-agrees",
         kinds=SFT,
         field="spec.checkpoint.everyEpoch",
-        message="true, but training.accelerateFullStateAtEpoch is false: both say whether the full state is saved at an epoch's end",
+        message="true, but training.accelerateFullStateAtEpoch is false: both say whether the full state is saved by epochs",
         remedy="set one of the two",
         find=full_state_agrees,
         cel="!has(self.training) || !has(self.training.accelerateFullStateAtEpoch) || self.training.accelerateFullStateAtEpoch"

@@ -135,8 +135,8 @@ def one_of(value: Any, context: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def too_long(value: Any, context: Mapping[str, Any]) -> tuple[str, str]:
-    most = context["max_length"]
-    return f"{len(value)} is more than the {most} allowed", f"use at most {most}"
+    most, unit = context["max_length"], "characters" if isinstance(value, str) else "items"
+    return f"{len(value)} {unit} are more than {most}", f"use at most {most}"
 
 
 def too_short(value: Any, _: Mapping[str, Any]) -> tuple[str, str]:
@@ -145,6 +145,11 @@ def too_short(value: Any, _: Mapping[str, Any]) -> tuple[str, str]:
 
 def not_matching(value: Any, context: Mapping[str, Any]) -> tuple[str, str]:
     return f"{value!r} is not well-formed", f"it must match {context['pattern']}"
+
+
+def quantity(value: Any, _: Mapping[str, Any]) -> tuple[str, str]:
+    quoted = f"'{value}' in quotes" if isinstance(value, float) and value >= 0 else "a number from 0 with a unit such as Gi or m"
+    return f"{value!r} is not a quantity", f"write {quoted}"
 
 
 A_WHOLE_NUMBER = wants("a whole number", "write a whole number")
@@ -180,5 +185,6 @@ WORDS: dict[str, Words] = {
     "string_too_short": too_short,
     "too_short": too_short,
     "string_pattern_mismatch": not_matching,
+    "quantity": quantity,
 }
 """By pydantic's error type (docs.pydantic.dev, "Validation errors")."""
