@@ -21,7 +21,7 @@ from pydantic.alias_generators import to_camel
 from kubetune_trainer.contract import CONTRACT_ENV, TERMINATION_LOG, TERMINATION_LOG_ENV, Contract, FailureClass, Outcome
 from kubetune_trainer.errors import ConfigurationError
 from kubetune_trainer.outcome import classify, exit_code
-from kubetune_trainer.parameters import PARAMETERS, TrainingParameters
+from kubetune_trainer.parameters import PARAMETERS
 from kubetune_trainer.report import file_reporter, interval_of
 from kubetune_trainer.run import RunFailedError, RunPlan, Terminated, run_training
 
@@ -93,46 +93,28 @@ def contract_of(environment: Mapping[str, str]) -> Contract:
     try:
         return Contract.model_validate_json(document)
     except ValidationError as error:
-        raise _first(error, CONTRACT_ENV, "operator and trainer image must be of one version") from error
-
-
-def parameters_of(contract: Contract) -> TrainingParameters:
-    """The training block, validated once more: the trainer image may be newer or older than the operator.
-
-    Raises:
-        ConfigurationError: the algorithm is not known, or a parameter is not valid.
-
-    """
-    kind = PARAMETERS.get(contract.algorithm)
-    if kind is None:
-        raise ConfigurationError("algorithm", contract.algorithm, "is not known to this image", f"use {' or '.join(PARAMETERS)}")
-    try:
-        return kind.model_validate(contract.training)
-    except ValidationError as error:
-        raise _first(error, "training", "see the field's description") from error
-
-
-def _first(error: ValidationError, prefix: str, remedy: str) -> ConfigurationError:
-    first = error.errors(include_url=False)[0]
-    place = ".".join([prefix, *(to_camel(str(part)) for part in first["loc"])])
-    value = first["input"] if isinstance(first["input"], str | int | float | bool | None) else type(first["input"]).__name__
-    return ConfigurationError(place, value, first["msg"], remedy)
+        first = error.errors(include_url=False)[0]
+        field = ".".join([CONTRACT_ENV, *(str(part) for part in first["loc"])])
+        value = first["input"] if isinstance(first["input"], str | int | float | bool | None) else type(first["input"]).__name__
+        raise ConfigurationError(field, value, first["msg"], "operator and trainer image must be of one version") from error
 
 
 def run_attempt(contract: Contract, environment: Mapping[str, str]) -> Outcome:
     """One attempt on this node, by the same path as the library's calls."""
     from kubetune_trainer.registry import get_backend
     from kubetune_trainer.rendezvous import torchrun_of
+    from kubetune_trainer.validation import parameters_of
 
+    backend = get_backend(contract.algorithm, contract.backend)
     plan = RunPlan(
         algorithm=contract.algorithm,
-        backend=get_backend(contract.algorithm, contract.backend),
+        backend=backend,
         model=contract.model,
         dataset=contract.dataset,
         dataset_format=contract.dataset_format,
         output_dir=Path(contract.attempt_dir),
         output_uri=contract.attempt_uri,
-        parameters=parameters_of(contract),
+        parameters=parameters_of(contract.algorithm, contract.training),  # once more: operator and image may differ in age
         torchrun=torchrun_of(contract, environment),
         device=contract.device,
         checkpoint=contract.checkpoint,

@@ -64,6 +64,7 @@ def _keys_and_shapes(path: Path, base: Path) -> list[str]:
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     tied = set(getattr(model, "_tied_weights_keys", None) or {}) if model.config.get_text_config().tie_word_embeddings else set()
     found, dtypes = headers(path)
+    found = {name: shape for name, shape in found.items() if _recomputed(model).get(name) != shape}
     problems = _compare(found, wanted, tied)
     if problems and (path / SINGLE).is_file() and has_weights(base):
         # transformers may keep a model under other names in memory than on disk: the base model's file is as good a witness
@@ -72,6 +73,12 @@ def _keys_and_shapes(path: Path, base: Path) -> list[str]:
     if whole_numbers:
         problems.append(f"{_some(whole_numbers)}: not of a floating-point type")
     return problems + _same_architecture(path, base)
+
+
+def _recomputed(model: Any) -> Shapes:
+    """Buffers that transformers computes anew and does not load; mini-trainer saves them (the rotary embedding's frequencies)."""
+    kept = model.state_dict()
+    return {name: tuple(buffer.shape) for name, buffer in model.named_buffers() if name not in kept}
 
 
 def _compare(found: Shapes, wanted: Shapes, tied: set[str]) -> list[str]:
@@ -123,13 +130,14 @@ def _loads(path: Path, base: Path) -> list[str]:  # noqa: ARG001 - as above
 
     with silent():
         try:
-            _, info = AutoModelForCausalLM.from_pretrained(
+            model, info = AutoModelForCausalLM.from_pretrained(
                 path, device_map="meta", dtype="auto", output_loading_info=True, trust_remote_code=trust_remote_code()
             )
             AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code())
         except Exception as error:  # noqa: BLE001 - whatever transformers raises, the checkpoint does not load
             return [f"does not load in transformers: {str(error)[:500]}"]
-    return [f"loads with {kind.replace('_', ' ')}: {_some([str(name) for name in names])}" for kind, names in info.items() if names]
+    left = {kind: [str(name) for name in names if name not in _recomputed(model)] for kind, names in info.items()}
+    return [f"loads with {kind.replace('_', ' ')}: {_some(names)}" for kind, names in left.items() if names]
 
 
 def _trained(path: Path, base: Path) -> list[str]:
