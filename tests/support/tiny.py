@@ -1,8 +1,12 @@
-"""A model made on the spot: a llama or qwen2 of about 125k parameters, its tokenizer, and data that it can learn."""
+"""A model made on the spot: a llama or qwen2 of about 125k parameters, its tokenizer, and data that it can learn.
+
+`python tests/support/tiny.py DIR` writes DIR/tiny-llama and DIR/train.jsonl, which the jobs in examples/cpu name.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -87,3 +91,9 @@ def make_tokenizer(*, chat_template: bool = True) -> Any:
         bos_token="<|im_start|>",
         chat_template=CHAT_TEMPLATE if chat_template else None,
     )
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    make_tiny_model(target / "tiny-llama")
+    write_messages(target / "train.jsonl")

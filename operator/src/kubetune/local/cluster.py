@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 DEFAULT_GRACE_SECONDS = 30  # Kubernetes' own
 
+REPORT_SECONDS = "0.5"
+"""How often the trainer reports. A file costs nothing, unlike an API server that thousands of jobs share: there it is 10 s."""
+
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
@@ -99,6 +102,25 @@ class LocalCluster:
         self.store.delete("PyTorchJob", namespace, name)
         for pod in self._pods_of(stored):
             self._delete_pod(pod)
+
+    async def delete_pod(self, namespace: str, name: str, uid: str) -> None:
+        stored = self.store.get("Pod", namespace, name)
+        if stored is not None and stored["metadata"]["uid"] == uid:
+            self._delete_pod(stored)
+
+    async def delete_job(self, job: Manifest) -> None:
+        metadata = job["metadata"]
+        stored = self.store.get(job["kind"], metadata["namespace"], metadata["name"])
+        if stored is None or stored["metadata"]["uid"] != metadata["uid"]:
+            return
+        self.store.delete(job["kind"], metadata["namespace"], metadata["name"])
+        await self.delete_children(stored)
+
+    async def delete_children(self, job: Manifest) -> None:
+        """What a Kubernetes garbage collector does for a job that is gone: its PyTorchJobs and their pods end."""
+        metadata = job["metadata"]
+        for child in self.store.select("PyTorchJob", metadata["namespace"], {JOB_UID: metadata["uid"]}):
+            await self.delete_pytorchjob(metadata["namespace"], child["metadata"]["name"], child["metadata"]["uid"])
 
     async def write_status(self, job: Manifest, status: Manifest) -> None:
         metadata = job["metadata"]
@@ -176,6 +198,7 @@ class LocalCluster:
         process = self.process(pod)
         environment = pods.environment(pod, self._environment, self.state.configmaps)
         environment |= {REPORT_FILE_ENV: str(process.report_file), TERMINATION_LOG_ENV: str(process.termination_log)}
+        environment.setdefault("KUBETUNE_REPORT_INTERVAL_SECONDS", REPORT_SECONDS)
         environment |= {"CUDA_VISIBLE_DEVICES": ",".join(gpus)}  # a pod sees the GPUs that it asked for, and no other
         return pod, process, pods.command(pod, environment), environment
 

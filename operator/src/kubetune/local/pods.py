@@ -107,7 +107,7 @@ def _field(pod: Manifest, path: str) -> str:
         "metadata.name": pod["metadata"]["name"],
         "metadata.namespace": pod["metadata"]["namespace"],
         "metadata.uid": pod["metadata"]["uid"],
-        "spec.nodeName": "localhost",
+        "spec.nodeName": pod["spec"]["nodeName"],
         "spec.serviceAccountName": pod["spec"].get("serviceAccountName", "default"),
         "status.podIP": "127.0.0.1",
         "status.hostIP": "127.0.0.1",

@@ -19,6 +19,9 @@ CONTAINER = "pytorch"
 MASTER_ADDR = "127.0.0.1"
 """All pods share this machine's network."""
 
+NODE = "localhost"
+"""The one node of the embedded cluster."""
+
 PREFIX = "training.kubeflow.org"
 
 
@@ -50,7 +53,7 @@ def _pod(job: Manifest, kind: str, index: int, port: int) -> Manifest:
         f"{PREFIX}/replica-type": kind.lower(),
         **role,
     }
-    spec = {**template["spec"], "restartPolicy": "Never"}
+    spec = {**template["spec"], "restartPolicy": "Never", "nodeName": NODE}
     added = rendezvous_environment(job, kind, index, port)
     for container in spec["containers"]:
         container["env"] = _merged(container.get("env", []), added)
