@@ -52,7 +52,9 @@ def job(kind: str = "SFTJob", *, name: str = "teach", uid: str = UID, generation
     return {"apiVersion": "kubetune.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": {**base, **spec}}
 
 
-def checkpoint(step: int = 30, *, kind: str = "hf", verified: bool = True, time: datetime | None = None, attempt: int = 1) -> Checkpoint:
+def checkpoint(
+    step: int = 30, *, kind: str = "hf", verified: bool = True, time: datetime | None = None, attempt: int = 1
+) -> Checkpoint:
     uri = f"pvc://runs/job/attempt-{attempt}/{kind}/{step}"
     return Checkpoint(uri=uri, step=step, epoch=step // 10, bytes=1000, kind=kind, verified=verified, time=time)  # type: ignore[arg-type] # a test's text
 

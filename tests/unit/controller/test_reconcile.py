@@ -18,9 +18,7 @@ SETTINGS = ControllerSettings(render=RenderSettings(image="trainer:1"))
 def once(cluster: FakeCluster, now: datetime, kind: str | None = None, name: str | None = None) -> Outcome:
     cluster.now = now
     subject = cluster.job
-    return asyncio.run(
-        reconcile(cluster, kind or subject["kind"], "default", name or subject["metadata"]["name"], now, SETTINGS)
-    )
+    return asyncio.run(reconcile(cluster, kind or subject["kind"], "default", name or subject["metadata"]["name"], now, SETTINGS))
 
 
 def settle(cluster: FakeCluster, now: datetime) -> Outcome:

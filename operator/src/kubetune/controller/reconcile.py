@@ -62,9 +62,7 @@ async def reconcile(  # noqa: PLR0913, PLR0917 - the signature that the operator
 
 
 def after_error(problem: ClusterError, settings: ControllerSettings) -> Outcome:
-    """Somebody else wrote first: again soon. The job is gone: nothing. Else: later."""
-    if problem.status == GONE:
-        return Outcome()
+    """Somebody else wrote first: again soon. Else: later."""
     if problem.status == CONFLICT:
         return Outcome(settings.conflict_seconds)
     return Outcome(settings.error_seconds, str(problem))
@@ -165,7 +163,12 @@ async def write(cluster: Cluster, observed: Observation, after: JobStatus) -> No
     before = observed.status
     if not changed(before, after):
         return
-    await cluster.write_status(observed.manifest, dict(written_part(after)))
+    try:
+        await cluster.write_status(observed.manifest, dict(written_part(after)))
+    except ClusterError as problem:
+        if problem.status == GONE:
+            return
+        raise
     for event in events(before, after):
         await cluster.event(observed.manifest, event.kind, event.reason, event.message)
 

@@ -1,0 +1,155 @@
+"""One request to a Kubernetes API server: deadlines, retries with jitter, and errors in our own terms. Blocking; thread-safe."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tenacity
+import urllib3
+from kubernetes import client, config
+from kubernetes.client.rest import ApiException
+
+from kubetune.cluster import ClusterError, Manifest
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT = (10.0, 60.0)
+"""Seconds to connect, and to read: an API server ends its own requests after 60 s."""
+
+ATTEMPTS = 5
+FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0
+TOO_MANY = 429
+LONGEST_RETRY_AFTER = 30.0
+
+JSON = "application/json"
+APPLY = "application/apply-patch+yaml"  # JSON is YAML
+
+
+def connect(kubeconfig: str | None = None, *, connections: int = 16) -> client.ApiClient:
+    """As kubectl finds its cluster, or as a pod does, with so many connections kept open.
+
+    Raises ClusterError (not retryable) if there is no configuration.
+    """
+    configuration = client.Configuration()
+    try:
+        if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+            config.load_incluster_config(client_configuration=configuration)
+        else:
+            config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+    except config.ConfigException as error:
+        raise ClusterError(f"no cluster: {error}; set KUBECONFIG or run in a pod", retryable=False) from error
+    configuration.connection_pool_maxsize = connections
+    configuration.retries = False  # ours know Retry-After and what may be repeated
+    return client.ApiClient(configuration)
+
+
+class RefusedError(ClusterError):
+    """An answer other than 2xx."""
+
+    retry_after: float | None = None  # seconds, if the server named any
+
+
+class KubernetesApi:
+    """Requests that are idempotent or guarded by preconditions: all of them may be repeated."""
+
+    def __init__(self, api: client.ApiClient, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._api = api
+        self._sleep = sleep
+
+    def json(
+        self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Manifest | None = None, content: str = JSON
+    ) -> Manifest:
+        """The answer as an object. Raises ClusterError."""
+        text = self.text(method, path, query=query, body=body, content=content)
+        try:
+            return dict(json.loads(text)) if text else {}
+        except ValueError as error:
+            raise ClusterError(f"{method} {path}: the answer is no JSON object: {text[:200]!r}") from error
+
+    def text(
+        self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Manifest | None = None, content: str = JSON
+    ) -> str:
+        """The answer as it is. Raises ClusterError: connection errors, 429 and 5xx after the last try, everything else at once."""
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_worth_another_try),
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            wait=_wait,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return str(retrying(self._once, method, path, dict(query or {}), body, content))
+
+    def _once(self, method: str, path: str, query: dict[str, Any], body: Manifest | None, content: str) -> str:
+        headers = {"Accept": JSON, "Content-Type": content, "User-Agent": "kubetune"}
+        self._api.update_params_for_auth(headers, query, ["BearerToken"])
+        url = self._api.configuration.host + path
+        try:
+            response = self._api.rest_client.request(
+                method, url, query_params=list(query.items()), headers=headers, body=body, _request_timeout=TIMEOUT
+            )
+        except ApiException as error:
+            raise _refusal(method, path, error) from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ClusterError(f"{method} {path}: {error}") from error
+        return str(response.data)
+
+    def items(self, path: str, *, query: Mapping[str, Any], page: int = 500) -> list[Manifest]:
+        """All items, page by page. A page that expired (410) starts the list anew, once by pages and then in one piece."""
+        for limit in (page, page, 0):
+            try:
+                return self._pages(path, {**query, "limit": limit} if limit else dict(query))
+            except ClusterError as error:
+                if error.status != 410:
+                    raise
+        raise ClusterError(f"GET {path}: the list expired three times", status=410)
+
+    def _pages(self, path: str, query: dict[str, Any]) -> list[Manifest]:
+        items: list[Manifest] = []
+        more: str | None = ""
+        while more is not None:
+            answer = self.json("GET", path, query={**query, "continue": more} if more else query)
+            items += answer.get("items") or []
+            more = answer.get("metadata", {}).get("continue") or None
+        return items
+
+
+def _worth_another_try(error: BaseException) -> bool:
+    """Not 409: what was based on an old version must be decided anew."""
+    return isinstance(error, ClusterError) and (error.status is None or error.status == TOO_MANY or error.status >= 500)
+
+
+_jitter = tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    """What the server asked for, else a random time that grows: many clients must not come back together."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, RefusedError) else None
+    return min(LONGEST_RETRY_AFTER, asked) if asked is not None else _jitter(state)
+
+
+def _refusal(method: str, path: str, error: ApiException) -> RefusedError:
+    """With the API server's own message, which is written for people."""
+    status = error.status or None
+    message = _message(error.body) or str(error.reason)
+    retryable = status is None or status in (409, 410, TOO_MANY) or status >= 500
+    refusal = RefusedError(f"{method} {path}: {message} ({status or 'no answer'})", status=status, retryable=retryable)
+    refusal.retry_after = _seconds((error.headers or {}).get("Retry-After"))
+    return refusal
+
+
+def _message(body: str | bytes | None) -> str:
+    try:
+        return str(json.loads(body or "{}").get("message", ""))
+    except (ValueError, AttributeError):
+        return str(body)[:500]
+
+
+def _seconds(text: str | None) -> float | None:
+    """Retry-After in seconds; its other form, a date, is not used by API servers."""
+    return float(text) if text and text.isdigit() else None

@@ -1,0 +1,159 @@
+"""`Cluster` over a real API server: the blocking client in threads, everything applied server-side under our field manager."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
+
+from kubetune.api.base import API_VERSION, GROUP, VERSION
+from kubetune.cluster import FIELD_MANAGER, JOB_UID, ClusterError, Manifest
+from kubetune.controller.bounds import clip
+from kubetune.controller.kubernetes_api import APPLY, KubernetesApi
+from kubetune.controller.pods import CONTAINER
+
+logger = logging.getLogger(__name__)
+
+PLURALS = {"SFTJob": "sftjobs", "OSFTJob": "osftjobs"}
+PYTORCHJOBS = "/apis/kubeflow.org/v1/namespaces/{}/pytorchjobs"
+NO_PYTORCHJOBS = "the API server knows no PyTorchJob: install the Kubeflow training operator"
+OWN_APPLY = {"fieldManager": FIELD_MANAGER, "force": "true"}
+MAX_NOTE = 1000
+"""events.k8s.io/v1: a note has at most 1 kB."""
+
+T = TypeVar("T")
+
+
+def jobs_path(kind: str, namespace: str | None) -> str:
+    return f"/apis/{GROUP}/{VERSION}" + (f"/namespaces/{namespace}" if namespace else "") + f"/{PLURALS[kind]}"
+
+
+class KubernetesCluster:
+    """Every read goes to the API server itself, so that no decision is based on an old cache."""
+
+    def __init__(self, api: KubernetesApi, executor: Executor | None = None) -> None:
+        """`executor`: whose threads wait for the answers; the event loop's own by default, which has few."""
+        self._api = api
+        self._executor = executor
+
+    async def get_job(self, kind: str, namespace: str, name: str) -> Manifest | None:
+        job = await self._read(f"{jobs_path(kind, namespace)}/{name}")
+        return {"apiVersion": API_VERSION, "kind": kind, **job} if job else None
+
+    async def list_jobs(self, kind: str, namespace: str | None) -> list[Manifest]:
+        """All jobs of a kind, in one namespace or in all."""
+        return await self._call(lambda: self._api.items(jobs_path(kind, namespace), query={}))
+
+    async def pytorchjobs(self, namespace: str, job_uid: str) -> list[Manifest]:
+        return await self._of_job(PYTORCHJOBS.format(namespace), job_uid, missing=NO_PYTORCHJOBS)
+
+    async def pytorchjob(self, namespace: str, name: str) -> Manifest | None:
+        return await self._read(f"{PYTORCHJOBS.format(namespace)}/{name}")
+
+    async def pods(self, namespace: str, job_uid: str) -> list[Manifest]:
+        return await self._of_job(f"/api/v1/namespaces/{namespace}/pods", job_uid)
+
+    async def apply_pytorchjob(self, manifest: Manifest) -> Manifest:
+        metadata = manifest["metadata"]
+        path = f"{PYTORCHJOBS.format(metadata['namespace'])}/{metadata['name']}"
+        return await self._call(lambda: self._api.json("PATCH", path, query=OWN_APPLY, body=manifest, content=APPLY))
+
+    async def delete_pytorchjob(self, namespace: str, name: str, uid: str) -> None:
+        await self._delete(f"{PYTORCHJOBS.format(namespace)}/{name}", uid)
+
+    async def delete_pod(self, namespace: str, name: str, uid: str) -> None:
+        await self._delete(f"/api/v1/namespaces/{namespace}/pods/{name}", uid)
+
+    async def delete_job(self, job: Manifest) -> None:
+        metadata = job["metadata"]
+        await self._delete(f"{jobs_path(job['kind'], metadata['namespace'])}/{metadata['name']}", metadata["uid"])
+
+    async def write_status(self, job: Manifest, status: Manifest) -> None:
+        """With UID and resourceVersion as preconditions: a status is true of the version that was read, and of no other."""
+        metadata = job["metadata"]
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": job["kind"],
+            "metadata": {key: metadata[key] for key in ("name", "namespace", "uid", "resourceVersion")},
+            "status": status,
+        }
+        path = f"{jobs_path(job['kind'], metadata['namespace'])}/{metadata['name']}/status"
+        await self._call(lambda: self._api.json("PATCH", path, query=OWN_APPLY, body=body, content=APPLY))
+
+    async def log_tail(self, namespace: str, pod: str, lines: int) -> str:
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        query = {"container": CONTAINER, "tailLines": lines}
+        try:
+            return await self._call(lambda: self._api.text("GET", path, query=query))
+        except ClusterError as error:
+            if error.status in (400, 404):  # not started, or gone
+                return ""
+            raise
+
+    async def event(self, job: Manifest, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
+        body = event_manifest(job, kind, reason, message, datetime.now(UTC))
+        path = f"/apis/events.k8s.io/v1/namespaces/{job['metadata']['namespace']}/events"
+        try:
+            await self._call(lambda: self._api.json("POST", path, body=body))
+        except ClusterError as error:
+            if error.status != 409:  # a repeated try whose first one had arrived
+                logger.warning("the event %s could not be published: %s", reason, error)
+
+    async def _read(self, path: str) -> Manifest | None:
+        try:
+            return await self._call(lambda: self._api.json("GET", path))
+        except ClusterError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def _of_job(self, path: str, job_uid: str, missing: str | None = None) -> list[Manifest]:
+        try:
+            return await self._call(lambda: self._api.items(path, query={"labelSelector": f"{JOB_UID}={job_uid}"}))
+        except ClusterError as error:
+            if error.status == 404 and missing:
+                raise ClusterError(missing, status=404) from error
+            raise
+
+    async def _delete(self, path: str, uid: str) -> None:
+        """404: it is gone; 409: another object bears the name, so ours is gone as well."""
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        try:
+            await self._call(lambda: self._api.json("DELETE", path, body=body))
+        except ClusterError as error:
+            if error.status not in (404, 409):
+                raise
+
+    async def _call(self, request: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, request)
+
+
+def event_manifest(job: Manifest, kind: str, reason: str, message: str, now: datetime) -> dict[str, Any]:
+    """An events.k8s.io/v1 Event. Its name follows from what it says and when, so that a repeated request makes no second one."""
+    metadata = job["metadata"]
+    moment = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    digest = hashlib.sha256(f"{metadata['uid']}{moment}{reason}{message}".encode()).hexdigest()[:16]
+    return {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": f"{metadata['name']}.{digest}", "namespace": metadata["namespace"]},
+        "eventTime": moment,
+        "type": kind,
+        "reason": reason,
+        "action": "Reconcile",
+        "note": clip(message, MAX_NOTE),
+        "reportingController": "kubetune.dev/controller",
+        "reportingInstance": "kubetune",
+        "regarding": {
+            "apiVersion": API_VERSION,
+            "kind": job["kind"],
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "uid": metadata["uid"],
+            "resourceVersion": metadata.get("resourceVersion", ""),
+        },
+    }

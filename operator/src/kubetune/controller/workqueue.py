@@ -1,0 +1,84 @@
+"""Which job is to be reconciled next: each at most once at a time, changes meanwhile not forgotten, later looks remembered.
+
+Level-triggered, as controller-runtime's work queue: events only say that something may have changed. It lives in memory alone,
+for a restarted operator looks at every job anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+logger = logging.getLogger(__name__)
+
+
+class Key(NamedTuple):
+    kind: str
+    namespace: str
+    name: str
+
+
+class WorkQueue:
+    """Calls `work(key)` for keys that were added; it answers with seconds until the next look, or None."""
+
+    def __init__(self, work: Callable[[Key], Awaitable[float | None]], *, error_seconds: float = 15.0) -> None:
+        self._work = work
+        self._error_seconds = error_seconds
+        self._ready: asyncio.Queue[Key] = asyncio.Queue()
+        self._waiting: set[Key] = set()  # in the queue
+        self._busy: set[Key] = set()
+        self._again: set[Key] = set()  # added while busy
+        self._timers: dict[Key, asyncio.TimerHandle] = {}
+
+    def add(self, key: Key) -> None:
+        """Now, or as soon as the work on it that is under way has ended."""
+        timer = self._timers.pop(key, None)
+        if timer:
+            timer.cancel()
+        if key in self._busy:
+            self._again.add(key)
+        elif key not in self._waiting:
+            self._waiting.add(key)
+            self._ready.put_nowait(key)
+
+    def add_after(self, key: Key, seconds: float) -> None:
+        """The sooner of two wins."""
+        loop = asyncio.get_running_loop()
+        due, known = loop.time() + seconds, self._timers.get(key)
+        if known is None or due < known.when():
+            if known:
+                known.cancel()
+            self._timers[key] = loop.call_at(due, self.add, key)
+
+    async def run(self, workers: int) -> None:
+        """Until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(workers):
+                    group.create_task(self._worker())
+        finally:
+            for timer in self._timers.values():
+                timer.cancel()
+
+    async def _worker(self) -> None:
+        while True:
+            key = await self._ready.get()
+            self._waiting.discard(key)
+            self._busy.add(key)
+            after = await self._guarded(key)
+            self._busy.discard(key)
+            if key in self._again:
+                self._again.discard(key)
+                self.add(key)
+            elif after is not None:
+                self.add_after(key, after)
+
+    async def _guarded(self, key: Key) -> float | None:
+        """One job's bug must not stop the others'."""
+        try:
+            return await self._work(key)
+        except Exception:
+            logger.exception("%s %s/%s could not be reconciled", *key)
+            return self._error_seconds
