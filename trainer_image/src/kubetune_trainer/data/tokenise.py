@@ -208,7 +208,7 @@ def _from_messages(request: DataRequest, scratch: Path) -> Samples:
 def _process_messages(request: DataRequest, reduced: Path, scratch: Path, rows: int) -> None:
     from instructlab.training.data_process import process_messages_into_input_ids
 
-    processes = max(1, min(os.cpu_count() or 1, rows // ROWS_PER_PROCESS))
+    processes = min(os.cpu_count() or 1, rows // ROWS_PER_PROCESS) or None  # None: in this process, 0.2 s instead of 2
     try:
         with _quiet(scratch / "cache"):
             process_messages_into_input_ids(str(reduced), str(scratch), NO_LIMIT, str(request.model_dir), processes)
