@@ -1,0 +1,155 @@
+"""Workers that die, users that interrupt, and a kubetune that is killed: the training goes on, and the status says so."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from runs import Workspace, environment, finish, pod_processes, training_worker, wait_for
+from tiny import write_messages
+
+pytestmark = pytest.mark.train
+
+ROWS, BATCH, EPOCHS = 320, 4, 3
+STEPS = ROWS // BATCH
+
+
+@pytest.fixture
+def long_data(tmp_path: Path) -> Path:
+    """Epochs long enough to be hit in the middle."""
+    return write_messages(tmp_path / "long.jsonl", rows=ROWS)
+
+
+def long_job(workspace: Workspace, data: Path, kind: str, nodes: int = 1) -> dict[str, Any]:
+    training = {"numEpochs": EPOCHS, "effectiveBatchSize": BATCH}
+    return workspace.job(kind, dataset={"uri": str(data)}, nodes=nodes, training=training)
+
+
+def in_second_epoch(workspace: Workspace, kind: str) -> dict[str, Any] | None:
+    """The stored job once the first epoch's state is verified and the second epoch is under way."""
+    stored = workspace.stored(kind)
+    status = stored.get("status", {})
+    saved = [c for c in status.get("checkpoints", []) if c["kind"] == "full-state" and c["verified"]]
+    return stored if saved and status.get("progress", {}).get("step", 0) > STEPS else None
+
+
+def reach_second_epoch(workspace: Workspace, process: subprocess.Popen[str], kind: str) -> dict[str, Any]:
+    stored = wait_for(lambda: in_second_epoch(workspace, kind), process)
+    assert stored["status"]["progress"]["step"] < EPOCHS * STEPS, "the run was over before it could be disturbed"
+    return stored
+
+
+def all_marked() -> dict[int, str]:
+    """Pod processes of any pod, by process id."""
+    marks = {process.pid: environment(process).get("KUBETUNE_POD_UID", "") for process in psutil.process_iter()}
+    return {pid: uid for pid, uid in marks.items() if uid}
+
+
+def uids_of(workspace: Workspace) -> list[str]:
+    import json
+
+    return [json.loads(file.read_text())["metadata"]["uid"] for file in (workspace.state / "resources" / "pod").glob("*/*.json")]
+
+
+@pytest.mark.parametrize("kind", ["SFTJob", "OSFTJob"])
+def test_kill_9_of_the_second_nodes_worker_restarts_the_gang_from_the_first_epoch(
+    workspace: Workspace, long_data: Path, kind: str
+) -> None:
+    process = workspace.start_run(long_job(workspace, long_data, kind, nodes=2), "-o", "json")
+    stored = reach_second_epoch(workspace, process, kind)
+    first = stored["status"]["attempts"][0]["pyTorchJob"]
+    training_worker(workspace.pod(f"{first}-worker-0")["metadata"]["uid"]).kill()
+    ended = finish(process)
+
+    assert ended.code == 0, ended.stderr[-4000:]
+    status = ended.resource["status"]
+    assert status["phase"] == "Succeeded"
+    assert status["restarts"] == 1
+    assert status["progress"]["step"] == status["progress"]["totalSteps"] == EPOCHS * STEPS
+    one, two = status["attempts"]
+    assert (one["number"], two["number"], two["reason"]) == (1, 2, "Succeeded")
+    assert one["reason"] not in ("Succeeded", "Suspended")
+    assert one["exitCode"] != 0
+    assert STEPS < one["lastStep"] < EPOCHS * STEPS
+    assert "/attempt-1/" in two["resumedFrom"]
+    assert two["resumedFrom"].endswith(f"step_{STEPS}")
+    assert "/attempt-2/" in status["finalCheckpoint"]["uri"]
+    assert status["goodput"]["lost"] > 0
+    assert "attempt 2 goes on from" in ended.stderr
+
+
+def test_ctrl_c_ends_every_process_and_the_same_command_goes_on(workspace: Workspace, long_data: Path) -> None:
+    job = long_job(workspace, long_data, "SFTJob", nodes=2)
+    process = workspace.start_run(job)
+    reach_second_epoch(workspace, process, "SFTJob")
+    uids = uids_of(workspace)
+    assert len(uids) == 2
+    process.send_signal(signal.SIGINT)
+    ended = finish(process)
+
+    assert ended.code == 130
+    assert f"goes on from step {STEPS}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert [pod_processes(uid) for uid in uids] == [[], []]
+
+    again = workspace.run(job, "-o", "json")
+    assert again.code == 0, again.stderr[-4000:]
+    assert f"Going on from step {STEPS}" in again.stderr
+    status = again.resource["status"]
+    assert [attempt["reason"] for attempt in status["attempts"]] == ["Suspended", "Succeeded"]
+    assert status["restarts"] == 0
+    assert status["attempts"][1]["resumedFrom"].endswith(f"step_{STEPS}")
+    assert status["progress"]["step"] == EPOCHS * STEPS
+
+
+def test_kill_9_of_kubetune_leaves_no_process_and_the_same_command_goes_on(workspace: Workspace, long_data: Path) -> None:
+    job = long_job(workspace, long_data, "OSFTJob")
+    process = workspace.start_run(job)
+    reach_second_epoch(workspace, process, "OSFTJob")
+    (uid,) = uids_of(workspace)
+    assert pod_processes(uid)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    wait_for(lambda: not pod_processes(uid))
+
+    again = workspace.run(job, "-o", "json")
+    assert again.code == 0, again.stderr[-4000:]
+    assert f"Going on from step {STEPS}" in again.stderr
+    assert again.resource["status"]["attempts"][1]["resumedFrom"].endswith(f"step_{STEPS}")
+
+
+def test_a_second_kubetune_on_the_same_job_is_refused(workspace: Workspace, long_data: Path) -> None:
+    job = long_job(workspace, long_data, "SFTJob")
+    process = workspace.start_run(job)
+    wait_for(lambda: workspace.stored().get("status", {}).get("phase"), process)
+    second = workspace.run(job)
+    assert second.code == 2
+    assert f"is being run by process {process.pid}" in second.stderr
+    assert process.poll() is None
+
+
+def test_a_job_that_succeeded_is_shown_and_trained_anew_only_when_told(workspace: Workspace) -> None:
+    job = workspace.job("SFTJob")
+    first = workspace.run(job, "-o", "json")
+    assert first.code == 0, first.stderr[-4000:]
+
+    second = workspace.run(job, "-o", "json")
+    assert second.code == 0
+    assert "--again" in second.stderr
+    assert second.resource == first.resource
+
+    changed = workspace.run(workspace.job("SFTJob", training={"learningRate": 2e-3}))
+    assert changed.code == 2
+    assert "spec.training.learningRate" in changed.stderr
+    assert "--again" in changed.stderr
+
+    third = workspace.run(workspace.job("SFTJob", training={"learningRate": 2e-3}), "--again", "-o", "json")
+    assert third.code == 0, third.stderr[-4000:]
+    assert third.resource["metadata"]["uid"] != first.resource["metadata"]["uid"]
+    assert len(third.resource["status"]["attempts"]) == 1
+    assert workspace.checkpoint(first.resource).is_dir()  # what was trained before stays
