@@ -1,6 +1,7 @@
 """The custom resources: models, validation, and the CRDs generated from them."""
 
 from kubetune.api.base import API_VERSION, GROUP, VERSION, ApiModel
+from kubetune.api.documents import load_documents
 from kubetune.api.errors import FieldError, InvalidJob
 from kubetune.api.job import KINDS, Job, OSFTJob, SFTJob
 from kubetune.api.metadata import Metadata
@@ -35,6 +36,7 @@ __all__ = [
     "RunPolicy",
     "SFTJob",
     "SFTJobSpec",
+    "load_documents",
     "parse_job",
     "parse_status",
 ]

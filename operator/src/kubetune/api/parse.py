@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import date, datetime
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from kubetune.api.base import API_VERSION
+from kubetune.api.documents import as_json
 from kubetune.api.errors import FieldError, InvalidJob
 from kubetune.api.job import KINDS, Job
 from kubetune.api.metadata import SERVER_FIELDS, Metadata
@@ -20,7 +20,7 @@ from kubetune.api.translate import did_you_mean, translate
 
 
 def parse_job(doc: Mapping[str, Any]) -> Job:
-    """The job that a document (YAML or an API server's JSON, already loaded) describes.
+    """The job that a document (YAML by `load_documents`, or an API server's JSON) describes.
 
     Types are taken as the API server takes them: "8" is no number, and only camelCase names are known. A status is never
     an error: what cannot be read of it (a newer version wrote it) is left out.
@@ -30,7 +30,7 @@ def parse_job(doc: Mapping[str, Any]) -> Job:
 
     """
     model = kind_of(doc)
-    plain = json.loads(json.dumps({key: value for key, value in doc.items() if key != "status"}, default=as_text))
+    plain = as_json({key: value for key, value in doc.items() if key != "status"})
     found = [*unknown_metadata(plain), *broken_rules(plain)]
     try:
         job = model.model_validate_json(json.dumps(plain), strict=True, by_alias=True, by_name=False)
@@ -60,13 +60,6 @@ def unknown(value: object) -> str:
     return "required field is missing" if value is None else f"{value!r} is unknown"
 
 
-def as_text(value: object) -> str:
-    """YAML's dates as the text that Kubernetes means by them."""
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    raise InvalidJob([FieldError("", value, f"{value!r} has no place in a job", "use text, numbers, true, false, lists and maps")])
-
-
 def unknown_metadata(doc: Mapping[str, Any]) -> list[FieldError]:
     """Misspelt metadata of a file. A document with a UID comes from an API server, which knows better than we do."""
     metadata = doc.get("metadata")
@@ -87,7 +80,7 @@ def said_already(error: ErrorDetails, found: list[FieldError]) -> bool:
 
 def parse_status(raw: Mapping[str, Any]) -> JobStatus:
     """As much of a status as can be read: what is unknown or malformed is dropped, piece by piece."""
-    status = json.loads(json.dumps(raw, default=as_text))
+    status = as_json(raw)
     while isinstance(status, dict):  # every round makes it smaller
         try:
             return JobStatus.model_validate_json(json.dumps(status), by_alias=True, by_name=False)

@@ -28,7 +28,7 @@ def uri_rule(field: str) -> Rule:
         remedy=f"use {forms}, without '..'",
         find=well_formed(field, role, schemes),
         cel=uri_cel(field, role, (*schemes, "s3")),
-        cel_message=f"self.{field.removeprefix('spec.')} + ' is not a URI that is known here'",
+        cel_message=f"'\"' + self.{field.removeprefix('spec.')} + '\" is not a URI that is known here'",
     )
 
 

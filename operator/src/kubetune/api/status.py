@@ -38,7 +38,7 @@ class Condition(ApiModel):
     """As metav1.Condition."""
 
     type: str = Field(description="Valid, Admitted, Running, Suspended, Succeeded, Failed, Reconciling or Stalled.", max_length=316)
-    status: Literal["True", "False", "Unknown"]
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds: True, False or Unknown.")
     reason: str = Field(description="One word in CamelCase, for programs.", max_length=1024)
     message: str = Field(default="", description="One sentence, for people.", max_length=32768)
     observed_generation: int | None = Field(default=None, description="The metadata.generation that this was said of.")
@@ -48,12 +48,12 @@ class Condition(ApiModel):
 class Attempt(ApiModel):
     """One try: one PyTorchJob."""
 
-    number: int = Field(ge=1)
+    number: int = Field(ge=1, description="Counts the attempts, from 1.")
     py_torch_job: str = Field(description="Name of the attempt's PyTorchJob.")
     started: datetime = Field(description="When the PyTorchJob was asked for.")
-    ended: datetime | None = None
+    ended: datetime | None = Field(default=None, description="When it ended; absent while it runs.")
     reason: str | None = Field(default=None, description="Succeeded, Suspended, or the failure's class.")
-    message: str | None = Field(default=None, max_length=MAX_MESSAGE)
+    message: str | None = Field(default=None, max_length=MAX_MESSAGE, description="How it ended, in one sentence.")
     exit_code: int | None = Field(default=None, description="Exit code of the container that failed first, else of the master.")
     resumed_from: str | None = Field(default=None, description="URI of the full state from which it went on.")
     last_step: int | None = Field(default=None, ge=0, description="Last optimizer step that it reported.")
@@ -63,11 +63,11 @@ class Failure(ApiModel):
     """Why the job (or its last attempt) failed."""
 
     failure_class: FailureClass = Field(alias="class")
-    reason: str
-    message: str = Field(max_length=MAX_MESSAGE)
-    pod: str | None = None
-    node: str | None = None
-    exit_code: int | None = None
+    reason: str = Field(description="One word in CamelCase, for programs.")
+    message: str = Field(max_length=MAX_MESSAGE, description="What went wrong and what to do, for people.")
+    pod: str | None = Field(default=None, description="The pod that failed first.")
+    node: str | None = Field(default=None, description="The node that it ran on.")
+    exit_code: int | None = Field(default=None, description="Exit code of its trainer container.")
     log_tail: str | None = Field(default=None, max_length=MAX_LOG_TAIL, description="The last log lines that hold the root error.")
 
 
@@ -84,9 +84,9 @@ class JobStatus(ApiModel):
     """Everything that is known of the job."""
 
     phase: Phase | None = None
-    observed_generation: int | None = None
+    observed_generation: int | None = Field(default=None, description="The metadata.generation that this status describes.")
     spec_hash: str | None = Field(default=None, description="Hash of what is trained, fixed when the first attempt starts.")
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[Condition, ...] = Field(default=(), description="What holds of the job and why, as kstatus reads it.")
     progress: Progress | None = None
     attempts: tuple[Attempt, ...] = Field(default=(), max_length=MAX_ATTEMPTS, description="The last attempts, oldest first.")
     restarts: int = Field(default=0, ge=0, description="Attempts after the first that were counted against backoffLimit.")
