@@ -157,7 +157,7 @@ class Progress(Message):
 class Checkpoint(Message):
     """One checkpoint that was verified (or found wanting) by reading it back."""
 
-    uri: str
+    uri: str = Field(description="Where it lies: pvc://claim/path, or an absolute path in the pod.")
     step: int = Field(ge=0, description="Optimizer steps that it holds, counted over the whole run.")
     epoch: int | None = Field(default=None, ge=0, description="Complete epochs that it holds.")
     bytes: int = Field(ge=0, description="Size on disk, the manifest not counted.")
