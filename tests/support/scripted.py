@@ -16,13 +16,17 @@ from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint, StepMetr
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def save_trained(base: Path, target: Path, change: Callable[[dict[str, Any]], dict[str, Any] | None] | None = None) -> Path:
-    """A Hugging Face checkpoint as after training: the base model with every floating weight moved a little, then `change`d."""
+def save_trained(base: Path, target: Path, change: Callable[[dict[str, Any]], Any] | None = None) -> Path:
+    """A Hugging Face checkpoint as after training: the base model with every floating weight moved a little, then `change`d.
+
+    `change` edits the dict in place or returns another one; what else it returns does not matter.
+    """
     from safetensors.torch import load_file, save_file
 
     shutil.copytree(base, target, ignore=shutil.ignore_patterns("model.safetensors"))
     tensors = {name: tensor + 1e-3 for name, tensor in load_file(base / "model.safetensors").items()}
-    tensors = (change(tensors) if change else None) or tensors
+    changed = change(tensors) if change else None
+    tensors = changed if isinstance(changed, dict) else tensors
     save_file(tensors, target / "model.safetensors", {"format": "pt"})
     return target
 
