@@ -19,7 +19,9 @@ def generated() -> dict[Path, str]:
 def stale(files: dict[Path, str]) -> list[Path]:
     """Files whose content differs from what would be generated, and files beside them that nothing generates."""
     differing = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
-    strangers = [path for folder in {each.parent for each in files} for path in folder.iterdir() if path not in files]
+    strangers = [
+        path for folder in {each.parent for each in files} if folder.exists() for path in folder.iterdir() if path not in files
+    ]
     return sorted([*differing, *strangers])
 
 

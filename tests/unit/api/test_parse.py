@@ -83,6 +83,7 @@ def test_an_error_reads_as_one_sentence():
         ({"metadata.name": ABSENT}, "metadata.name", "required"),
         ({"metadata.name": 7}, "metadata.name", "not text"),
         ({"metadata.lables": {}}, "metadata.lables", "did you mean labels?"),
+        ({"metadata.namespace": "../etc"}, "metadata.namespace", "not well-formed"),
         ({"extra": 1}, "extra", "unknown field"),
         ({"spec.training.learningRate": float("inf")}, "spec.training.learningRate", "finite"),
         ({"spec.training.learningRate": float("nan")}, "spec.training.learningRate", "finite"),

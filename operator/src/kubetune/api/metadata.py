@@ -17,6 +17,9 @@ MAX_NAME = 40
 NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 """DNS-1035 label (RFC 1035): a Service of the training operator bears the name, so it may not start with a digit."""
 
+NAMESPACE_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+"""DNS-1123 label: what the API server takes for a namespace."""
+
 SERVER_FIELDS = ("selfLink", "generateName", "deletionGracePeriodSeconds", "managedFields")
 """ObjectMeta's remaining fields: known, so no typing error, but of no use here."""
 
@@ -27,7 +30,12 @@ class Metadata(ApiModel):
     model_config = ConfigDict(extra="ignore", alias_generator=to_camel, populate_by_name=True, frozen=True)
 
     name: str = Field(description="Name of the job: lower-case letters, digits and '-', at most 40 characters.")
-    namespace: str = Field(default="default", description="Namespace of the job and of everything made for it.")
+    namespace: str = Field(
+        default="default",
+        max_length=63,
+        pattern=NAMESPACE_PATTERN,
+        description="Namespace of the job and of everything made for it.",
+    )
     uid: str = Field(default="", description="Set by the API server; empty in a file.")
     generation: int = Field(default=1, description="Counts changes of the spec; set by the API server.")
     resource_version: str | None = Field(default=None, description="Version of the stored object, for optimistic locking.")

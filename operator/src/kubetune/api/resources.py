@@ -22,7 +22,7 @@ def checked_quantity(value: Any) -> int | str:
     """A quantity as it was written. A fraction must be text: the API server takes whole numbers and text only."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    if isinstance(value, str) and len(value) <= 32 and re.search(QUANTITY, value, re.ASCII):
+    if isinstance(value, str) and len(value) <= 32 and re.fullmatch(QUANTITY, value):
         return value
     raise PydanticCustomError("quantity", "not a quantity")
 

@@ -7,7 +7,7 @@ from collections import Counter
 
 from kubetune.api.rule import Document, Finding, Rule, block, items
 
-MOUNT_PATH = r"^(/[^/\s:]+)+/?$"
+MOUNT_PATH = r"^(/[^/:\x00-\x20\x7f]+)+/?$"
 OWN_ENV = r"^(KUBETUNE_.*|PET_.*|MASTER_ADDR|MASTER_PORT|RANK|WORLD_SIZE)$"
 OWN_LABEL = r"^(([-a-z0-9]+\.)*kubetune\.dev/.*|training\.kubeflow\.org/.*|app\.kubernetes\.io/managed-by)$"
 OWN_MOUNT = r"^(/kubetune|/dev/shm)(/.*)?$"
@@ -28,7 +28,7 @@ def mount_paths_are_well_formed(doc: Document) -> list[Finding]:
     return [
         Finding(f"{path}.mountPath", where, f"{where!r} is no path to mount at")
         for path, where in mount_paths(doc)
-        if not re.search(MOUNT_PATH, where, re.ASCII) or ".." in where.split("/")
+        if not re.fullmatch(MOUNT_PATH, where) or ".." in where.split("/")
     ]
 
 
@@ -36,7 +36,7 @@ def mount_paths_are_free(doc: Document) -> list[Finding]:
     return [
         Finding(f"{path}.mountPath", where, f"{where!r} is kubetune's own")
         for path, where in mount_paths(doc)
-        if re.search(OWN_MOUNT, where)
+        if re.fullmatch(OWN_MOUNT, where)
     ]
 
 
@@ -58,7 +58,7 @@ def env_is_free(doc: Document) -> list[Finding]:
     return [
         Finding(f"{path}.name", name, f"{name} is set by kubetune")
         for path, variable in items(doc, "spec.template.env")
-        if isinstance(name := variable.get("name"), str) and re.search(OWN_ENV, name)
+        if isinstance(name := variable.get("name"), str) and re.fullmatch(OWN_ENV, name)
     ]
 
 
@@ -79,14 +79,14 @@ def annotations_are_free(doc: Document) -> list[Finding]:
 
 
 def own_keys(doc: Document, path: str) -> list[Finding]:
-    return [Finding(path, key, f"{key} is kubetune's own") for key in block(doc, path) if re.search(OWN_LABEL, str(key))]
+    return [Finding(path, key, f"{key} is kubetune's own") for key in block(doc, path) if re.fullmatch(OWN_LABEL, str(key))]
 
 
 def sidecar_names_are_free(doc: Document) -> list[Finding]:
     return [
         Finding(f"{path}.name", name, f"{name!r} is kept for kubetune's own containers")
         for path, sidecar in items(doc, "spec.template.sidecars")
-        if isinstance(name := sidecar.get("name"), str) and re.search(OWN_CONTAINER, name)
+        if isinstance(name := sidecar.get("name"), str) and re.fullmatch(OWN_CONTAINER, name)
     ]
 
 

@@ -14,11 +14,11 @@ Role = Literal["directory", "file"]
 
 MAX_URI = 1024
 
-SEGMENT = r"[^/\s]+"
+SEGMENT = r"[^/\x00-\x20\x7f]+"  # no blanks and control characters; \s is not the same set in RE2
 PATH = rf"{SEGMENT}(?:/{SEGMENT})*"
 OBJECT_NAME = r"[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?"
 REPO = r"[A-Za-z0-9][-A-Za-z0-9._]*/[A-Za-z0-9][-A-Za-z0-9._]*"
-REVISION = r"[^/\s@]+"
+REVISION = r"[^/@\x00-\x20\x7f]+"
 
 PATTERNS: dict[Role, dict[Scheme, str]] = {
     "directory": {
