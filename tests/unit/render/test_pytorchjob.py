@@ -48,7 +48,7 @@ def test_the_other_nodes_are_workers_with_the_same_pod(render, nodes):
 def test_nothing_restarts_but_the_whole_gang(render):
     spec = render(nodes=2, runPolicy={"backoffLimit": 5, "activeDeadlineSeconds": 60, "ttlSecondsAfterFinished": 60}).spec
     assert {each["restartPolicy"] for each in spec["pytorchReplicaSpecs"].values()} == {"Never"}
-    assert spec["runPolicy"] == {"backoffLimit": 0, "cleanPodPolicy": "None"}
+    assert spec["runPolicy"] == {"cleanPodPolicy": "None"}
     assert "elasticPolicy" not in spec
 
 
