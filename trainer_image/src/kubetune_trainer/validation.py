@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from kubetune_trainer.errors import ConfigurationError
-from kubetune_trainer.parameters import PARAMETERS, SFT_DEFAULTS, TrainingParameters
+from kubetune_trainer.parameters import PARAMETERS, TrainingParameters
 
 
 def parameters_of(algorithm: str, values: Mapping[str, Any]) -> TrainingParameters:
@@ -57,17 +57,3 @@ def of_several(message: str, names: Mapping[str, str], given: Mapping[str, Any])
     problem, _, remedy = text.partition("; ")
     name = next((word for word in re.findall(r"\w+", text) if word in names.values()), "parameters")
     return ConfigurationError(name, given.get(name), f"is refused: {problem}", remedy)
-
-
-def filled_in(algorithm: str, parameters: TrainingParameters, max_positions: int | None) -> dict[str, Any]:
-    """What is set, and for SFT our own defaults where the backend has none.
-
-    `max_positions`: the model's max_position_embeddings in tokens, None where it does not say: a default max_seq_len is
-    lowered to it. max_tokens_per_gpu follows max_seq_len.
-    """
-    values = parameters.given()
-    if algorithm != "sft":
-        return values
-    longest = min(filter(None, (SFT_DEFAULTS["max_seq_len"], max_positions, values.get("max_tokens_per_gpu"))))
-    filled = {**SFT_DEFAULTS, "max_seq_len": longest, **values}
-    return {"max_tokens_per_gpu": filled["max_seq_len"], **filled}

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kubetune_trainer.launch.command import LOG_DIR_ENV
 from kubetune_trainer.launch.death import PARENT_ENV, die_with_parent
 from kubetune_trainer.launch.evidence import AgentEvidence, RankEnd, oom_kills
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 
 def main(arguments: list[str]) -> None:
@@ -23,12 +29,17 @@ def main(arguments: list[str]) -> None:
     try:
         run.main(arguments)
     except ChildFailedError as error:
-        ends = tuple(RankEnd(rank, failure.exitcode) for rank, failure in sorted(error.failures.items()))
-        note(AgentEvidence(time.time(), ends, oom_kills() - before, None))
+        note(AgentEvidence(time.time(), ends_of(error.failures), oom_kills() - before, None))
         raise
     except Exception as error:
         note(AgentEvidence(time.time(), (), oom_kills() - before, f"{type(error).__name__}: {error}"))
         raise
+
+
+def ends_of(failures: Mapping[int, ProcessFailure]) -> tuple[RankEnd, ...]:
+    """The first to fail first. torchrun ends the others by SIGTERM within the same second, and lists them too."""
+    ordered = sorted(failures.items(), key=lambda item: (item[1].timestamp, item[1].exitcode == -signal.SIGTERM, item[0]))
+    return tuple(RankEnd(rank, failure.exitcode) for rank, failure in ordered)
 
 
 def note(evidence: AgentEvidence) -> None:

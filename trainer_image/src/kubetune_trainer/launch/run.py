@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 from kubetune_trainer.contract import FailureClass
 from kubetune_trainer.errors import TrainingError
 from kubetune_trainer.launch.command import Launch
 from kubetune_trainer.launch.diagnosis import diagnose
+from kubetune_trainer.launch.evidence import AGENT_FILE
 from kubetune_trainer.launch.process import AgentProcess, intercepted
 from kubetune_trainer.rendezvous import wait_for_master
 
@@ -21,7 +23,7 @@ def launch_training(module: ModuleType, start: Callable[[], None], launch: Launc
 
     """
     wait_for_master(launch.torchrun)
-    launch.log_dir.mkdir(parents=True, exist_ok=True)
+    prepare(launch.log_dir)
     backend_error: Exception | None = None
     with intercepted(module, launch) as started:
         try:
@@ -29,6 +31,13 @@ def launch_training(module: ModuleType, start: Callable[[], None], launch: Launc
         except RuntimeError as error:  # how both say that a worker failed
             backend_error = error
     judge(started, backend_error, launch)
+
+
+def prepare(log_dir: Path) -> None:
+    """Makes the directory and removes what an earlier run into the same output noted: it must not be taken for this one's."""
+    log_dir.mkdir(parents=True, exist_ok=True)
+    for old in (*log_dir.glob("rank-*.json"), log_dir / AGENT_FILE):
+        old.unlink(missing_ok=True)
 
 
 def judge(started: list[AgentProcess], backend_error: Exception | None, launch: Launch) -> None:
