@@ -49,7 +49,7 @@ def ended(attempt: Attempt) -> Line | None:
     """A success is told by the summary."""
     if attempt.reason in ("Succeeded", "Suspended"):
         return None
-    at = f" at step {attempt.last_step}" if attempt.last_step is not None else ""
+    at = f" at step {attempt.last_step}" if attempt.last_step else ""
     return Line(f"attempt {attempt.number} failed{at} ({attempt.reason}): {attempt.message or 'no message'}", "bad")
 
 

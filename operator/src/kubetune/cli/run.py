@@ -15,6 +15,7 @@ import click
 import yaml
 
 from kubetune.api import Job, parse_status
+from kubetune.api.documents import as_json
 from kubetune.api.status import Phase
 from kubetune.cli.documents import JobFile, read_job
 from kubetune.cli.errors import UserError, as_user_error
@@ -53,7 +54,7 @@ def run_file(options: Options) -> int:
     """Runs the job to its end and prints it; the exit code. Raises UserError."""
     file = read_job(options.file)
     document = with_device(file.job, options.device)
-    job = parse(document, options.file)
+    job, document = parse(document, options.file), as_json(document)
     with as_user_error():
         state = StateDir.create(Path(options.state_dir))
     key = JobKey(job.kind, job.metadata.namespace, job.metadata.name)
@@ -191,7 +192,7 @@ class Run:
         if status.final_checkpoint is not None and status.phase is Phase.SUCCEEDED:
             click.echo(f"\nAsk it:\n  {next_command(self._where(status.final_checkpoint.uri))}", err=to_stderr)
         elif status.failure is not None:
-            if status.failure.log_tail:
+            if status.failure.log_tail and status.failure.failure_class not in NOT_RETRIED:  # those say it all themselves
                 click.echo("\nThe end of the log:\n" + status.failure.log_tail.rstrip(), err=True)
             click.echo(f"\nMend that and type the same command; the logs: {self._state.pods / self._key.namespace}", err=True)
 
