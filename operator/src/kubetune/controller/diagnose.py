@@ -110,7 +110,7 @@ def classify(pod: PodState) -> tuple[FailureClass, str, str]:
 def _by_exit_code(pod: PodState) -> tuple[FailureClass, str, str]:
     match pod.exit_code:
         case ExitCode.USER_ERROR:
-            return FailureClass.USER_ERROR, "UserError", "exit code 2, which means that the job's spec or data must be changed"
+            return FailureClass.USER_ERROR, "ExitCode2", "exit code 2, which means that the job's spec or data must be changed"
         case 137:
             return FailureClass.NODE_LOST, "Killed", f"killed (exit code 137) on node {pod.node or '?'}"
         case ExitCode.PREEMPTED:

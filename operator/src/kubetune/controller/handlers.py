@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -66,6 +67,7 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=PREFIX, v1=False)
     settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=PREFIX, v1=False)
     settings.persistence.finalizer = f"{GROUP}/finalizer"
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # that an event was seen is no news
     settings.posting.enabled = False  # events are written by reconcile, once each
     settings.watching.server_timeout = 600
     settings.watching.label_selectors["kubeflow.org", "v1", "pytorchjobs"] = f"{MANAGED_BY}=kubetune"

@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import tenacity
@@ -21,7 +22,6 @@ logger = logging.getLogger(__name__)
 TIMEOUT = (10.0, 60.0)
 """Seconds to connect, and to read: an API server ends its own requests after 60 s."""
 
-ATTEMPTS = 5
 FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0
 TOO_MANY = 429
 LONGEST_RETRY_AFTER = 30.0
@@ -54,6 +54,21 @@ class RefusedError(ClusterError):
     retry_after: float | None = None  # seconds, if the server named any
 
 
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request; its text is what error messages call it."""
+
+    method: str
+    path: str
+    query: Mapping[str, Any] = field(default_factory=dict)
+    body: Manifest | None = None
+    content: str = JSON
+    tries: int = 5
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
 class KubernetesApi:
     """Requests that are idempotent or guarded by preconditions: all of them may be repeated."""
 
@@ -61,41 +76,42 @@ class KubernetesApi:
         self._api = api
         self._sleep = sleep
 
-    def json(
-        self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Manifest | None = None, content: str = JSON
-    ) -> Manifest:
+    def json(self, request: Request) -> Manifest:
         """The answer as an object. Raises ClusterError."""
-        text = self.text(method, path, query=query, body=body, content=content)
+        text = self.text(request)
         try:
             return dict(json.loads(text)) if text else {}
         except ValueError as error:
-            raise ClusterError(f"{method} {path}: the answer is no JSON object: {text[:200]!r}") from error
+            raise ClusterError(f"{request}: the answer is no JSON object: {text[:200]!r}") from error
 
-    def text(
-        self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Manifest | None = None, content: str = JSON
-    ) -> str:
+    def text(self, request: Request) -> str:
         """The answer as it is. Raises ClusterError: connection errors, 429 and 5xx after the last try, everything else at once."""
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_worth_another_try),
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            stop=tenacity.stop_after_attempt(request.tries),
             wait=_wait,
             sleep=self._sleep,
             reraise=True,
         )
-        return str(retrying(self._once, method, path, dict(query or {}), body, content))
+        return str(retrying(self._once, request))
 
-    def _once(self, method: str, path: str, query: dict[str, Any], body: Manifest | None, content: str) -> str:
-        headers = {"Accept": JSON, "Content-Type": content, "User-Agent": "kubetune"}
+    def _once(self, request: Request) -> str:
+        headers = {"Accept": JSON, "Content-Type": request.content, "User-Agent": "kubetune"}
+        query = dict(request.query)
         self._api.update_params_for_auth(headers, query, ["BearerToken"])
-        url = self._api.configuration.host + path
         try:
             response = self._api.rest_client.request(
-                method, url, query_params=list(query.items()), headers=headers, body=body, _request_timeout=TIMEOUT
+                request.method,
+                self._api.configuration.host + request.path,
+                query_params=list(query.items()),
+                headers=headers,
+                body=request.body,
+                _request_timeout=TIMEOUT,
             )
         except ApiException as error:
-            raise _refusal(method, path, error) from error
+            raise _refusal(request, error) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise ClusterError(f"{method} {path}: {error}") from error
+            raise ClusterError(f"{request}: {error}") from error
         return str(response.data)
 
     def items(self, path: str, *, query: Mapping[str, Any], page: int = 500) -> list[Manifest]:
@@ -112,7 +128,7 @@ class KubernetesApi:
         items: list[Manifest] = []
         more: str | None = ""
         while more is not None:
-            answer = self.json("GET", path, query={**query, "continue": more} if more else query)
+            answer = self.json(Request("GET", path, {**query, "continue": more} if more else query))
             items += answer.get("items") or []
             more = answer.get("metadata", {}).get("continue") or None
         return items
@@ -133,12 +149,12 @@ def _wait(state: tenacity.RetryCallState) -> float:
     return min(LONGEST_RETRY_AFTER, asked) if asked is not None else _jitter(state)
 
 
-def _refusal(method: str, path: str, error: ApiException) -> RefusedError:
+def _refusal(request: Request, error: ApiException) -> RefusedError:
     """With the API server's own message, which is written for people."""
     status = error.status or None
     message = _message(error.body) or str(error.reason)
     retryable = status is None or status in (409, 410, TOO_MANY) or status >= 500
-    refusal = RefusedError(f"{method} {path}: {message} ({status or 'no answer'})", status=status, retryable=retryable)
+    refusal = RefusedError(f"{request}: {message} ({status or 'no answer'})", status=status, retryable=retryable)
     refusal.retry_after = _seconds((error.headers or {}).get("Retry-After"))
     return refusal
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 from kubetune.api.base import API_VERSION, GROUP, VERSION
 from kubetune.cluster import FIELD_MANAGER, JOB_UID, ClusterError, Manifest
 from kubetune.controller.bounds import clip
-from kubetune.controller.kubernetes_api import APPLY, KubernetesApi
+from kubetune.controller.kubernetes_api import APPLY, KubernetesApi, Request
 from kubetune.controller.pods import CONTAINER
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class KubernetesCluster:
     async def apply_pytorchjob(self, manifest: Manifest) -> Manifest:
         metadata = manifest["metadata"]
         path = f"{PYTORCHJOBS.format(metadata['namespace'])}/{metadata['name']}"
-        return await self._call(lambda: self._api.json("PATCH", path, query=OWN_APPLY, body=manifest, content=APPLY))
+        return await self._call(lambda: self._api.json(Request("PATCH", path, OWN_APPLY, manifest, APPLY)))
 
     async def delete_pytorchjob(self, namespace: str, name: str, uid: str) -> None:
         await self._delete(f"{PYTORCHJOBS.format(namespace)}/{name}", uid)
@@ -82,13 +82,13 @@ class KubernetesCluster:
             "status": status,
         }
         path = f"{jobs_path(job['kind'], metadata['namespace'])}/{metadata['name']}/status"
-        await self._call(lambda: self._api.json("PATCH", path, query=OWN_APPLY, body=body, content=APPLY))
+        await self._call(lambda: self._api.json(Request("PATCH", path, OWN_APPLY, body, APPLY)))
 
     async def log_tail(self, namespace: str, pod: str, lines: int) -> str:
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
-        query = {"container": CONTAINER, "tailLines": lines}
+        request = Request("GET", path, {"container": CONTAINER, "tailLines": lines}, tries=2)  # a lost node's kubelet stays silent
         try:
-            return await self._call(lambda: self._api.text("GET", path, query=query))
+            return await self._call(lambda: self._api.text(request))
         except ClusterError as error:
             if error.status in (400, 404):  # not started, or gone
                 return ""
@@ -98,14 +98,14 @@ class KubernetesCluster:
         body = event_manifest(job, kind, reason, message, datetime.now(UTC))
         path = f"/apis/events.k8s.io/v1/namespaces/{job['metadata']['namespace']}/events"
         try:
-            await self._call(lambda: self._api.json("POST", path, body=body))
+            await self._call(lambda: self._api.json(Request("POST", path, body=body)))
         except ClusterError as error:
             if error.status != 409:  # a repeated try whose first one had arrived
                 logger.warning("the event %s could not be published: %s", reason, error)
 
     async def _read(self, path: str) -> Manifest | None:
         try:
-            return await self._call(lambda: self._api.json("GET", path))
+            return await self._call(lambda: self._api.json(Request("GET", path)))
         except ClusterError as error:
             if error.status == 404:
                 return None
@@ -123,7 +123,7 @@ class KubernetesCluster:
         """404: it is gone; 409: another object bears the name, so ours is gone as well."""
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background", "preconditions": {"uid": uid}}
         try:
-            await self._call(lambda: self._api.json("DELETE", path, body=body))
+            await self._call(lambda: self._api.json(Request("DELETE", path, body=body)))
         except ClusterError as error:
             if error.status not in (404, 409):
                 raise

@@ -107,7 +107,7 @@ async def upstream(cluster: Cluster, seen: Observation) -> Upstream | None:
 async def with_log_tail(cluster: Cluster, observed: Observation, decision: Decision, settings: ControllerSettings) -> Decision:
     """The failed pod's own last lines, where its outcome carried none. Without them it is still a diagnosis."""
     failure = decision.failure
-    if decision.ended is None or failure is None or failure.pod is None or failure.log_tail:
+    if decision.ended is None or failure is None or failure.pod is None or failure.log_tail or says_it_all(failure):
         return decision
     try:
         tail = await cluster.log_tail(_namespace(observed), failure.pod, settings.log_tail_lines)
@@ -115,6 +115,11 @@ async def with_log_tail(cluster: Cluster, observed: Observation, decision: Decis
         logger.warning("the log of %s could not be read: %s", failure.pod, problem)
         return decision
     return replace(decision, failure=_with_tail(failure, tail))
+
+
+def says_it_all(failure: Failure) -> bool:
+    """The user's own errors as the trainer words them: field, value and remedy. A log adds nothing."""
+    return not failure.failure_class.retryable and failure.reason == failure.failure_class.value
 
 
 def _with_tail(failure: Failure, tail: str) -> Failure:
