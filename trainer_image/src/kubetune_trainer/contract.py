@@ -119,7 +119,7 @@ class Contract(Message):
     checkpoint: CheckpointPolicy = CheckpointPolicy()
     resume_from: tuple[str, ...] = Field(
         default=(),
-        description="Full-state directories of earlier attempts, best first. The first that verifies is used; none: from the start.",
+        description="Full-state directories of earlier attempts, best first. The first that verifies is used.",
     )
     rendezvous_timeout_seconds: int = Field(default=600, ge=1)
 

@@ -141,7 +141,7 @@ class OSFTParameters(TrainingParameters):
     )
     target_patterns: Annotated[list[Pattern], Field(min_length=1, max_length=64)] | None = Field(
         default=None,
-        description="Substrings of the names of the two-dimensional weights to decompose. Default: the backend's choice for the model.",
+        description="Substrings of the names of the two-dimensional weights to decompose. Default: the backend's choice.",
     )
     unmask_messages: bool | None = Field(
         default=None,
