@@ -70,7 +70,7 @@ class Monitor:
         self.read()
 
     def read(self) -> None:
-        """Reads what was logged since the last look, and reports."""
+        """Reads what was logged since the last look, and reports: one node alone does, there is one report a job."""
         self.steps = self._reader.poll()
         progress = progress_of(self.steps, self.total_steps, datetime.now(UTC))
         report = Report(
@@ -79,7 +79,7 @@ class Monitor:
             checkpoints=self.checkpoints[-MAX_CHECKPOINTS:],
             resumed_from=self.resumed_from,
         )
-        if self._throttle.due(report, time.monotonic()):
+        if self.plan.judges and self._throttle.due(report, time.monotonic()):
             publish(self.plan.report, report)
 
     def check(self, *, returned: bool = False) -> None:

@@ -1,0 +1,361 @@
+"""The whole path, driven by a backend with faults on demand. Data are tokenised already: tokenising has its own tests."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted import ScriptedBackend, save_empty, save_nan, save_nothing, save_torn, save_trained, save_unchanged
+from tiny import write_messages
+
+from kubetune_trainer.backends.base import BackendRun, Torchrun
+from kubetune_trainer.checkpoints import check_manifest, read_manifest
+from kubetune_trainer.contract import FailureClass, JobIdentity, Report
+from kubetune_trainer.data.preflight import ModelFacts
+from kubetune_trainer.errors import ConfigurationError, DataError, TrainingError
+from kubetune_trainer.parameters import OSFTParameters, SFTParameters
+from kubetune_trainer.plan import check_last_step_is_saved, fill_parameters
+from kubetune_trainer.run import RunFailedError, RunPlan, Terminated, run_training
+
+JOB = JobIdentity(kind="SFTJob", namespace="n", name="j", uid="u", spec_hash="h")
+DEADLINE = 120.0  # seconds; a wait ends long before
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "processed.jsonl"
+    path.write_text((json.dumps({"input_ids": [5] * 30, "labels": [-100] + [5] * 29}) + "\n") * 40)
+    return path
+
+
+@pytest.fixture
+def plan_of(tiny_model: Path, data: Path, tmp_path: Path) -> Any:
+    def make(backend: ScriptedBackend | None = None, **more: Any) -> RunPlan:
+        given = {
+            "algorithm": "sft",
+            "backend": backend or ScriptedBackend(),
+            "model": str(tiny_model),
+            "dataset": str(data),
+            "dataset_format": "processed",
+            "output_dir": tmp_path / "job" / "attempt-1",
+            "output_uri": "pvc://runs/job/attempt-1",
+            "parameters": SFTParameters(num_epochs=2, effective_batch_size=8),
+            "device": "cpu",
+            "job": JOB,
+            "poll_interval": 0.01,
+            "report_interval": 0.0,
+        }
+        return RunPlan(**{**given, **more})
+
+    return make
+
+
+def wait_until(condition: Any) -> None:
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
+
+
+def test_a_run_that_did_all_it_should(plan_of: Any, tmp_path: Path):
+    reports: list[Report] = []
+    seen: dict[str, Any] = {}
+
+    def at(step: int) -> None:
+        if step == 6:  # the monitor verifies the first epoch's checkpoint while the second trains
+            wait_until(lambda: reports and len(reports[-1].checkpoints) == 2)
+            seen["during"] = reports[-1]
+
+    result = run_training(plan_of(ScriptedBackend(on_step=at), report=reports.append))
+
+    out = tmp_path / "job" / "attempt-1"
+    assert result.reached_end
+    assert (result.step, result.total_steps, len(result.losses)) == (10, 10, 10)
+    assert result.checkpoint is not None
+    assert result.checkpoint.uri == "pvc://runs/job/attempt-1/hf_format/samples_80"
+    assert result.checkpoint.verified
+    assert result.checkpoint.bytes == sum(
+        f.stat().st_size for f in (out / "hf_format" / "samples_80").iterdir() if "kubetune" not in f.name
+    )
+    assert [(c.kind, c.step, c.epoch) for c in result.checkpoints] == [("full-state", 5, 1), ("hf", 5, 1), ("hf", 10, 2)]
+    for checkpoint in ("hf_format/samples_40", "hf_format/samples_80", "full_state/step_5"):
+        assert check_manifest(out / checkpoint) == []
+    manifest = read_manifest(out / "full_state" / "step_5")
+    assert (manifest.step, manifest.epoch, manifest.world_size, manifest.attempt, manifest.job) == (5, 1, 1, 1, JOB)
+    assert manifest.algorithm == "sft"
+    assert set(result.seconds) == {"preflight", "tokenise", "train", "verify"}
+    assert seen["during"].progress is not None
+    assert seen["during"].progress.step < 10
+    assert reports[-1].progress is not None
+    assert (reports[-1].progress.step, reports[-1].progress.percent) == (10, 100)
+    assert reports[-1].checkpoints == result.checkpoints
+
+
+# the fault, the class, what the message says
+FAULTS: list[tuple[str, dict[str, Any], FailureClass, str]] = [
+    ("exit without training", {"stop_after": -1}, FailureClass.BACKEND_ERROR, "without training a single step"),
+    ("the last step is missing", {"stop_after": 9}, FailureClass.BACKEND_ERROR, "ended at step 9 of 10"),
+    ("ended after the first epoch", {"stop_after": 5, "known_total": False}, FailureClass.BACKEND_ERROR, "ended at step 5 of 10"),
+    ("NaN", {"nan_from": 7}, FailureClass.NON_FINITE_LOSS, "the loss is nan since step 7"),
+    ("no checkpoint", {"save": save_nothing}, FailureClass.BACKEND_ERROR, "none was written"),
+    ("an empty directory", {"save": save_empty}, FailureClass.BACKEND_ERROR, "samples_80 is an empty directory"),
+    ("unchanged weights", {"save": save_unchanged}, FailureClass.BACKEND_ERROR, "nothing was trained"),
+    ("a torn file", {"save": save_torn}, FailureClass.BACKEND_ERROR, "cannot be read"),
+    ("NaN in the weights", {"save": save_nan}, FailureClass.BACKEND_ERROR, "NaN or infinite"),
+    ("a worker failed", {"error": TrainingError(FailureClass.CUDA_OOM, "rank 3", log_tail="x")}, FailureClass.CUDA_OOM, "rank 3"),
+    ("a bug of the backend", {"error": ZeroDivisionError("by zero")}, FailureClass.BACKEND_ERROR, "by zero"),
+]
+
+
+@pytest.mark.parametrize(("script", "failure", "says"), [case[1:] for case in FAULTS], ids=[case[0] for case in FAULTS])
+def test_every_fault_is_a_failure(plan_of: Any, script: dict[str, Any], failure: FailureClass, says: str):
+    with pytest.raises(RunFailedError) as caught:
+        run_training(plan_of(ScriptedBackend(**script)))
+
+    assert caught.value.failure_class is failure
+    assert says in str(caught.value)
+    assert not caught.value.result.reached_end
+    assert caught.value.result.checkpoint is None
+    assert caught.value.outcome.exit_code == 1
+    assert isinstance(caught.value, TrainingError)
+
+
+def test_a_failed_run_leaves_what_the_next_can_resume_from(plan_of: Any, tmp_path: Path):
+    with pytest.raises(RunFailedError) as caught:
+        run_training(plan_of(ScriptedBackend(stop_after=7, error=RuntimeError("killed"))))
+
+    verified = [c for c in caught.value.result.checkpoints if c.verified]
+    assert [(c.kind, c.step) for c in verified] == [("full-state", 5), ("hf", 5)]
+    state = tmp_path / "job" / "attempt-1" / "full_state" / "step_5"
+
+    backend = ScriptedBackend()
+    result = run_training(
+        plan_of(
+            backend,
+            attempt=2,
+            output_dir=tmp_path / "job" / "attempt-2",
+            output_uri="pvc://runs/job/attempt-2",
+            resume_from=(str(tmp_path / "gone"), str(state)),
+        )
+    )
+    assert result.reached_end
+    assert result.resumed_from == "pvc://runs/job/attempt-1/full_state/step_5"
+    assert len(result.losses) == 5
+    assert backend.runs[0].resume_from == state
+    assert read_manifest(tmp_path / "job" / "attempt-2" / "hf_format" / "samples_80").attempt == 2
+
+
+def test_a_checkpoint_still_being_written_is_not_judged(plan_of: Any, caplog: pytest.LogCaptureFixture):
+    """The directory is there and torn while the save goes on; only a later step, or the backend's return, completes it."""
+
+    class SlowSave(ScriptedBackend):
+        def save_epoch(self, run: BackendRun, step: int) -> None:
+            target = run.output_dir / "hf_format" / f"samples_{8 * step}"
+            save_torn(run.model_dir, target)
+            polls = []
+            found = self.found
+            self.found = lambda run, steps: polls.append(1) or found(run, steps)  # type: ignore[method-assign]
+            wait_until(lambda: len(polls) > 3)
+            save_trained(run.model_dir, target.with_name("whole"))
+            for file in target.with_name("whole").iterdir():
+                file.replace(target / file.name)
+            target.with_name("whole").rmdir()
+
+    result = run_training(plan_of(SlowSave(full_states=False)))
+
+    assert [c.verified for c in result.checkpoints] == [True, True]
+    assert "is no checkpoint" not in caplog.text
+
+
+def test_a_state_from_a_torn_directory_starts_from_the_start(plan_of: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    backend = ScriptedBackend()
+    result = run_training(plan_of(backend, resume_from=(str(tmp_path / "none"),)))
+
+    assert backend.runs[0].resume_from is None
+    assert result.resumed_from is None
+    assert "not resumed from" in caplog.text
+    assert "training starts from the start" in caplog.text
+
+
+def test_a_worker_node_judges_its_own_steps_only(plan_of: Any, tmp_path: Path):
+    torchrun = Torchrun(nnodes=2, node_rank=1, endpoint="master:1")
+    reports: list[Report] = []
+    result = run_training(plan_of(ScriptedBackend(save=save_nothing), torchrun=torchrun, report=reports.append))
+
+    assert result.reached_end
+    assert result.checkpoint is None
+    assert reports == []
+    assert (tmp_path / "job" / "attempt-1" / "data" / "node-1" / "data.jsonl").is_file()
+    with pytest.raises(RunFailedError, match="ended at step 9 of 10"):
+        run_training(plan_of(ScriptedBackend(stop_after=9), torchrun=torchrun, output_dir=tmp_path / "other"))
+
+
+def test_an_attempts_directory_must_be_new(plan_of: Any, tmp_path: Path):
+    """Another container of the same attempt may still be writing there. The other nodes' data may be there first."""
+    out = tmp_path / "job" / "attempt-1"
+    (out / "data" / "node-1").mkdir(parents=True)
+    assert run_training(plan_of()).reached_end
+
+    backend = ScriptedBackend()
+    with pytest.raises(TrainingError, match="already holds full_state, hf_format") as caught:
+        run_training(plan_of(backend))
+    assert caught.value.failure_class.retryable
+    assert backend.runs == []
+
+
+def test_the_library_sets_an_earlier_run_aside(plan_of: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """Both libraries would go on from its full state without a word."""
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / "notes.txt").write_text("the user's own")
+    for count in (1, 2):
+        result = run_training(plan_of(job=None, output_dir=out, output_uri=str(out)))
+        assert len(result.losses) == 10
+        assert result.checkpoint is not None
+        assert result.checkpoint.uri == str(out / "hf_format" / "samples_80")
+        assert len(list(out.glob("full_state.previous-*"))) == count - 1
+    run_training(plan_of(job=None, output_dir=out, output_uri=str(out)))
+
+    assert sorted(p.name for p in out.glob("hf_format*")) == ["hf_format", "hf_format.previous-1", "hf_format.previous-2"]
+    assert len(list(out.glob("training_params_and_metrics*.previous-*"))) == 2
+    assert (out / "notes.txt").read_text() == "the user's own"
+    assert "is an earlier run's: renamed to" in caplog.text
+
+
+def test_nothing_is_launched_where_the_input_is_bad(plan_of: Any, tmp_path: Path):
+    backend = ScriptedBackend()
+    (tmp_path / "file").write_text("in the way")
+    no_assistant = write_messages(tmp_path / "d.jsonl", 1)
+    no_assistant.write_text('{"messages": [{"role": "user", "content": "x"}]}')
+    for change, kind, field in (
+        ({"model": str(tmp_path / "none")}, ConfigurationError, "model_path"),
+        ({"dataset": str(tmp_path / "none")}, DataError, "data_path"),
+        ({"dataset": str(no_assistant), "dataset_format": "messages"}, DataError, "data_path"),
+        ({"output_dir": tmp_path / "file" / "below"}, ConfigurationError, "ckpt_output_dir"),
+        ({"parameters": SFTParameters(use_liger=True)}, ConfigurationError, "use_liger"),
+        ({"parameters": SFTParameters(max_seq_len=29)}, DataError, "max_seq_len"),
+        (
+            {"parameters": SFTParameters(max_seq_len=28, max_tokens_per_gpu=28), "dataset_format": "messages"},
+            DataError,
+            "data_path",
+        ),
+        ({"parameters": SFTParameters(checkpoint_at_epoch=False, save_samples=7)}, ConfigurationError, "save_samples"),
+    ):
+        with pytest.raises(kind) as caught:
+            run_training(plan_of(backend, **change))
+        assert caught.value.field == field, change
+    assert backend.runs == []
+
+
+def test_a_gpu_that_is_not_there(plan_of: Any, monkeypatch: pytest.MonkeyPatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ConfigurationError, match="shows no GPU") as caught:
+        run_training(plan_of(device="gpu"))
+    assert caught.value.field == "device"
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ConfigurationError, match="shows 2 GPUs") as caught:
+        run_training(plan_of(device="gpu", torchrun=Torchrun(nproc_per_node=4)))
+    assert caught.value.field == "nproc_per_node"
+    assert run_training(plan_of(device="gpu", torchrun=Torchrun(nproc_per_node=2))).reached_end
+
+
+def test_termination_tells_how_far_it_came(plan_of: Any):
+    """Raised out of the backend, as by the signal's handler."""
+    reports: list[Report] = []
+
+    def at(step: int) -> None:
+        if step == 8:
+            wait_until(lambda: reports and len(reports[-1].checkpoints) == 2 and reports[-1].progress.step == 8)
+            raise Terminated
+
+    with pytest.raises(Terminated) as caught:
+        run_training(plan_of(ScriptedBackend(on_step=at), report=reports.append))
+
+    outcome = caught.value.outcome
+    assert outcome is not None
+    assert (outcome.failure, outcome.exit_code, outcome.step, outcome.total_steps) == (FailureClass.PREEMPTED, 143, 8, 10)
+    assert "the last verified checkpoint is pvc://runs/job/attempt-1/hf_format/samples_40 (step 5)" in outcome.message
+    wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("monitor")])
+
+
+def test_what_the_backend_is_given(plan_of: Any, tiny_model: Path, tmp_path: Path):
+    backend = ScriptedBackend()
+    run_training(plan_of(backend, parameters=SFTParameters(num_epochs=2, effective_batch_size=8)))
+
+    run = backend.runs[0]
+    assert run.model_dir == tiny_model
+    assert run.data_file == tmp_path / "job" / "attempt-1" / "data" / "node-0" / "data.jsonl"
+    assert {"input_ids", "labels", "len"} == set(json.loads(run.data_file.read_text().splitlines()[0]))
+    assert run.parameters == {
+        "num_epochs": 2,
+        "effective_batch_size": 8,
+        "learning_rate": 2e-5,
+        "max_seq_len": 512,  # the model's positions, fewer than our 4096
+        "max_tokens_per_gpu": 512,
+    }
+
+
+def test_data_directory_of_the_users(plan_of: Any, tmp_path: Path):
+    backend = ScriptedBackend()
+    parameters = SFTParameters(num_epochs=2, data_output_dir=str(tmp_path / "tokens"))
+    run_training(plan_of(backend, parameters=parameters))
+    torchrun = Torchrun(nnodes=2, node_rank=1, endpoint="m:1")
+    run_training(plan_of(backend, parameters=parameters, torchrun=torchrun, output_dir=tmp_path / "other"))
+
+    assert [run.data_file for run in backend.runs] == [
+        tmp_path / "tokens" / "data.jsonl",
+        tmp_path / "tokens" / "node-1" / "data.jsonl",
+    ]
+
+
+def test_defaults():
+    def sft(facts: int | None, **given: Any) -> tuple[int, int]:
+        filled = fill_parameters("sft", SFTParameters(**given), ModelFacts(facts, None))
+        return filled["max_seq_len"], filled["max_tokens_per_gpu"]
+
+    assert sft(None) == (4096, 4096)
+    assert sft(131072) == (4096, 4096)
+    assert sft(2048) == (2048, 2048)
+    assert sft(2048, max_seq_len=3000) == (3000, 3000)  # the user's word stands
+    assert sft(None, max_tokens_per_gpu=1000) == (1000, 1000)
+    assert sft(None, max_seq_len=100, max_tokens_per_gpu=1000) == (100, 1000)
+    osft = OSFTParameters(
+        unfreeze_rank_ratio=0.3, effective_batch_size=8, max_tokens_per_gpu=64, max_seq_len=128, learning_rate=1e-5
+    )
+    assert fill_parameters("osft", osft, ModelFacts(64, None)) == osft.given()
+
+
+def test_the_last_step_must_be_saved():
+    refused = {"checkpoint_at_epoch": False, "save_samples": 16, "num_epochs": 3}
+    check_last_step_is_saved(refused, 32)
+    check_last_step_is_saved({**refused, "checkpoint_at_epoch": True}, 33)
+    check_last_step_is_saved({"save_samples": 16}, 33)
+    with pytest.raises(ConfigurationError, match="3 epochs of 33 samples") as caught:
+        check_last_step_is_saved(refused, 33)
+    assert caught.value.field == "save_samples"
+
+
+def test_a_monitor_that_stumbles_stops_nothing(plan_of: Any, caplog: pytest.LogCaptureFixture):
+    class Stumbling(ScriptedBackend):
+        stumbles = 3
+
+        def found(self, run: BackendRun, steps: list[Any]) -> list[Any]:
+            if self.stumbles:
+                self.stumbles -= 1
+                raise OSError("stale file handle")
+            return super().found(run, steps)
+
+    backend = Stumbling(on_step=lambda step: wait_until(lambda: not backend.stumbles))
+    with caplog.at_level(logging.ERROR):
+        assert run_training(plan_of(backend)).reached_end
+    assert "stale file handle" in caplog.text
+    assert math.isfinite(run_training(plan_of(job=None)).losses[-1])
