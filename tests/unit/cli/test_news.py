@@ -27,7 +27,7 @@ def told(before: JobStatus, after: JobStatus) -> list[tuple[str, str]]:
 def test_each_thing_is_told_once() -> None:
     first = JobStatus(attempts=(attempt(),), checkpoints=(checkpoint(),))
     assert told(JobStatus(), first) == [
-        ("good", "training state of step 6 verified (1.5 MB): /here/runs/x"),
+        ("good", "training state of step 6 verified (1.5 MB)"),
         ("plain", "attempt 1 started; its log: /logs/a-sft-1"),
     ]
     assert told(first, first) == []
@@ -47,6 +47,12 @@ def test_a_failure_and_what_follows_it() -> None:
 @pytest.mark.parametrize("reason", ["Succeeded", "Suspended"])
 def test_an_end_that_is_no_failure_is_left_to_the_summary(reason: str) -> None:
     assert told(JobStatus(attempts=(attempt(),)), JobStatus(attempts=(attempt(ended=NOW, reason=reason),))) == []
+
+
+def test_a_model_is_told_with_its_place() -> None:
+    assert told(JobStatus(), JobStatus(checkpoints=(checkpoint("hf"),))) == [
+        ("good", "checkpoint of step 6 verified (1.5 MB): /here/runs/x")
+    ]
 
 
 def test_a_checkpoint_that_does_not_verify_is_told_as_bad() -> None:

@@ -33,11 +33,11 @@ def last_frame(bar: Bar, screen: io.StringIO) -> str:
 def test_before_the_first_step_the_bar_says_what_is_being_done() -> None:
     bar, screen = on_terminal()
     with bar:
-        bar.show(job("Starting"))
+        bar.show(job("Running"))
+        assert "attempt 1 started; its log: /logs/a-sft-1" in screen.getvalue()
         frame = last_frame(bar, screen)
     assert "a Starting" in frame
     assert "checking the data, loading the model" in frame
-    assert "attempt 1 started; its log: /logs/a-sft-1" in screen.getvalue() + frame or "attempt" not in frame
 
 
 def test_a_running_job_shows_step_loss_pace_and_time_left() -> None:
@@ -51,6 +51,26 @@ def test_a_running_job_shows_step_loss_pace_and_time_left() -> None:
         assert part in frame
 
 
+def test_after_the_last_step_the_bar_says_that_the_checkpoint_is_read_back() -> None:
+    bar, screen = on_terminal()
+    with bar:
+        bar.show(job("Running", {"step": 18, "totalSteps": 18}))
+        frame = last_frame(bar, screen)
+    assert "a Verifying" in frame
+
+
+def test_saved_states_are_a_figure_and_not_a_line_each() -> None:
+    bar, screen = on_terminal()
+    running = job("Running", {"step": 7, "totalSteps": 18})
+    states = [{"uri": f"pvc://runs/{n}", "step": n, "bytes": 1, "kind": "full-state", "verified": True} for n in (3, 6)]
+    running["status"]["checkpoints"] = states
+    with bar:
+        bar.show(running)
+        assert "training state" not in screen.getvalue()
+        frame = last_frame(bar, screen)
+    assert "7/18  saved at 6" in frame
+
+
 def test_a_restart_shows_no_stale_figures() -> None:
     bar, screen = on_terminal()
     progress = {"step": 3, "totalSteps": 18, "loss": 5.6}
@@ -60,6 +80,15 @@ def test_a_restart_shows_no_stale_figures() -> None:
         frame = last_frame(bar, screen)
     assert "Waiting to start again" in frame
     assert "loss" not in frame
+
+
+def test_a_second_attempt_does_not_show_the_firsts_figures() -> None:
+    bar, screen = on_terminal()
+    with bar:
+        bar.show(job("Running", {"step": 3, "totalSteps": 18, "loss": 5.6, "updatedTime": "2025-12-31T23:59:59Z"}, attempts=2))
+        frame = last_frame(bar, screen)
+    assert "a Starting (attempt 2)" in frame
+    assert "3/18" not in frame
 
 
 def test_markup_in_messages_is_text() -> None:

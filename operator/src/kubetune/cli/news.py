@@ -18,6 +18,7 @@ class Line:
 
     text: str
     tone: Tone = "plain"
+    minor: bool = False  # a bar has a better place for it
 
 
 def news(before: JobStatus, after: JobStatus, where: Callable[[str], str], logs: Callable[[str], str]) -> Iterator[Line]:
@@ -38,11 +39,14 @@ def news(before: JobStatus, after: JobStatus, where: Callable[[str], str], logs:
 
 
 def saved(checkpoint: Checkpoint, where: Callable[[str], str]) -> Line:
+    """A training state is kubetune's own affair: its place matters only where something is wrong with it."""
     kind = "checkpoint" if checkpoint.kind == "hf" else "training state"
     place = where(checkpoint.uri)
     if not checkpoint.verified:
         return Line(f"{kind} of step {checkpoint.step} could not be verified and is not used: {place}", "bad")
-    return Line(f"{kind} of step {checkpoint.step} verified ({size(checkpoint.bytes)}): {place}", "good")
+    minor = checkpoint.kind == "full-state"
+    at = "" if minor else f": {place}"
+    return Line(f"{kind} of step {checkpoint.step} verified ({size(checkpoint.bytes)}){at}", "good", minor)
 
 
 def ended(attempt: Attempt) -> Line | None:
@@ -67,8 +71,12 @@ def size(count: int) -> str:
 
 def step_line(progress: Progress) -> str:
     """Where the training stands, in one line."""
-    total = f"/{progress.total_steps}" if progress.total_steps else ""
-    return ", ".join([f"step {progress.step}{total}", *figures(progress)])
+    return ", ".join([f"step {steps(progress)}", *figures(progress)])
+
+
+def steps(progress: Progress) -> str:
+    """As 3/18, or 3 where the end is not known yet."""
+    return f"{progress.step}/{progress.total_steps}" if progress.total_steps else str(progress.step)
 
 
 def figures(progress: Progress, eta_seconds: float | None = None) -> list[str]:

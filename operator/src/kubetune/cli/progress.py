@@ -11,12 +11,12 @@ from typing import Protocol, Self
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 
 from kubetune.api import parse_status
 from kubetune.api.status import JobStatus, Phase
-from kubetune.cli.news import Line, clock, figures, news, step_line
+from kubetune.cli.news import Line, clock, figures, news, step_line, steps
 from kubetune.cluster import Manifest
 from kubetune_trainer import contract
 
@@ -46,16 +46,17 @@ class Display(Protocol):
 
 
 class Figures(ProgressColumn):
-    """Loss, tokens a second and a time left that counts down between reports; before the first step, what is being done."""
+    """Step, loss, pace, a time left that counts down between reports, the last saved step; before the first, what is being done."""
 
     max_refresh = 0.5
 
     def render(self, task: Task) -> Text:
         progress: contract.Progress | None = task.fields["progress"]
         if progress is None:
-            return Text(f"{task.fields['note']} {clock(task.elapsed or 0)}", style="dim")
+            return Text(f"{task.fields['note']} {clock(task.elapsed or 0)}".strip(), style="dim")
         left = None if progress.eta_seconds is None else max(0.0, progress.eta_seconds - (time.monotonic() - task.fields["since"]))
-        return Text("  ".join(figures(progress, left)))
+        saved = [f"saved at {task.fields['saved']}"] if task.fields["saved"] else []
+        return Text("  ".join([steps(progress), *figures(progress, left), *saved]))
 
 
 class Bar:
@@ -63,17 +64,16 @@ class Bar:
 
     def __init__(self, where: Callable[[str], str], logs: Callable[[str], str], console: Console | None = None) -> None:
         self._where, self._logs = where, logs
-        self._console = console or Console(stderr=True, soft_wrap=True)
+        self._console = console or Console(stderr=True)
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            MofNCompleteColumn(),
             Figures(),
             console=self._console,
             transient=True,
         )
-        self._task = self._progress.add_task("Starting", total=None, progress=None, note=BEFORE_THE_FIRST_STEP, since=0.0)
+        self._task = self._progress.add_task("Starting", total=None, progress=None, note=BEFORE_THE_FIRST_STEP, since=0.0, saved=0)
         self._status = JobStatus()
 
     def __enter__(self) -> Self:
@@ -84,28 +84,53 @@ class Bar:
         self._progress.stop()
 
     def say(self, line: Line) -> None:
-        self._console.print(f"[{STYLES[line.tone] or 'default'}]{MARKS[line.tone]}[/] {escape(line.text)}", highlight=False)
+        self._console.print(
+            f"[{STYLES[line.tone] or 'default'}]{MARKS[line.tone]}[/] {escape(line.text)}", highlight=False, soft_wrap=True
+        )
 
     def show(self, job: Manifest) -> None:
         before, self._status = self._status, parse_status(job.get("status", {}))
         for line in news(before, self._status, self._where, self._logs):
-            self.say(line)
+            if not line.minor:
+                self.say(line)
         self._update(job["metadata"]["name"])
 
     def _update(self, name: str) -> None:
-        status = self._status
-        progress = status.progress if status.phase in (Phase.RUNNING, Phase.SUCCEEDED) else None
+        status, progress = self._status, current_progress(self._status)
         attempt = f" (attempt {status.attempts[-1].number})" if len(status.attempts) > 1 else ""
-        phase = WAITS.get(status.phase, status.phase.value) if status.phase else "Starting"
-        task = self._progress.tasks[0]
         self._progress.update(
             self._task,
-            description=f"[bold]{escape(name)}[/] {phase}{attempt}",
+            description=f"[bold]{escape(name)}[/] {activity(status)}{attempt}",
             total=progress.total_steps if progress else None,
             completed=progress.step if progress else 0,
             progress=progress,
-            since=time.monotonic() if progress != task.fields["progress"] else task.fields["since"],
+            note=BEFORE_THE_FIRST_STEP if status.phase in (Phase.STARTING, Phase.RUNNING) else "",
+            saved=max((c.step for c in status.checkpoints if c.kind == "full-state" and c.verified), default=0),
+            since=time.monotonic() if progress != self._progress.tasks[0].fields["progress"] else self._since,
         )
+
+    @property
+    def _since(self) -> float:
+        return float(self._progress.tasks[0].fields["since"])
+
+
+def current_progress(status: JobStatus) -> contract.Progress | None:
+    """What the live attempt reported; an earlier attempt's is of the past."""
+    progress, attempts = status.progress, status.attempts
+    if progress is None or status.phase not in (Phase.RUNNING, Phase.SUCCEEDED) or not attempts or not progress.step:
+        return None
+    stale = progress.updated_time is not None and progress.updated_time < attempts[-1].started
+    return None if stale else progress
+
+
+def activity(status: JobStatus) -> str:
+    """The phase in a word that fits what is seen: the pods run for a while before they train."""
+    progress = current_progress(status)
+    if status.phase is Phase.RUNNING and progress is None:
+        return WAITS[Phase.STARTING]
+    if status.phase is Phase.RUNNING and progress and progress.step == progress.total_steps:
+        return "Verifying"
+    return WAITS.get(status.phase, status.phase.value) if status.phase else WAITS[Phase.STARTING]
 
 
 class Lines:

@@ -176,6 +176,7 @@ class Run:
         status = parse_status(job.get("status", {}))
         to_stderr = self._options.output != "table"
         if not to_stderr or sys.stderr.isatty() or status.phase is not Phase.SUCCEEDED:
+            click.echo(err=to_stderr)
             for label, text in rows(job, status, self._where):
                 click.echo(f"{label:<12}{text}", err=to_stderr)
             self._advise(job, to_stderr)
@@ -190,11 +191,14 @@ class Run:
         """The next command to type."""
         status = parse_status(job.get("status", {}))
         if status.final_checkpoint is not None and status.phase is Phase.SUCCEEDED:
-            click.echo(f"\nAsk it:\n  {next_command(self._where(status.final_checkpoint.uri))}", err=to_stderr)
+            click.echo(f"\nAsk it:\n  {next_command(self._path(status.final_checkpoint.uri))}", err=to_stderr)
         elif status.failure is not None:
             if status.failure.log_tail and status.failure.failure_class not in NOT_RETRIED:  # those say it all themselves
                 click.echo("\nThe end of the log:\n" + status.failure.log_tail.rstrip(), err=True)
-            click.echo(f"\nMend that and type the same command; the logs: {self._state.pods / self._key.namespace}", err=True)
+            click.echo(
+                f"\nMend that and type the same command; the logs: {relative(str(self._state.pods / self._key.namespace))}",
+                err=True,
+            )
 
     def _interrupted(self, job: Manifest) -> int:
         state = last_state(parse_status(job.get("status", {})))
@@ -204,13 +208,17 @@ class Run:
         return INTERRUPTED
 
     def _where(self, uri: str) -> str:
-        """The place on this machine."""
+        """The place on this machine, to be read."""
+        return relative(self._path(uri))
+
+    def _path(self, uri: str) -> str:
+        """The place on this machine, to be typed anywhere."""
         return path_in_pod(uri, render_settings(self._state))
 
     def _logs(self, pytorchjob: str) -> str:
         """The master's log."""
         pod = self._cluster.store.get("Pod", self._key.namespace, f"{pytorchjob}-master-0")
-        return str(self._cluster.process(pod).log_file if pod else self._state.pods / self._key.namespace)
+        return relative(str(self._cluster.process(pod).log_file if pod else self._state.pods / self._key.namespace))
 
 
 class Signals:
@@ -234,6 +242,11 @@ class Signals:
     def __exit__(self, *_: object) -> None:
         for number in self.HANDLED:
             asyncio.get_running_loop().remove_signal_handler(number)
+
+
+def relative(path: str) -> str:
+    """Shorter, if it lies below the current directory."""
+    return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path
 
 
 def say(text: str) -> None:
