@@ -105,6 +105,11 @@ REFUSED = {
     "missing data": (sft(), "spec.dataset.uri", "pass --volume data=DIR"),
     "missing path": (sft(model={"uri": "/no/such/model"}), "spec.model.uri: /no/such/model does not exist", "check the path"),
     "missing configMap": (sft(dataset={"uri": "configMap://data/a.jsonl"}), "spec.dataset.uri", "--config-map data=DIR"),
+    "another job that was never run": (
+        sft(model=None, resumeFrom={"jobRef": {"name": "base"}}),
+        "spec.resumeFrom.jobRef.name: SFTJob base was never run",
+        "run it first",
+    ),
     "suspended": (sft(runPolicy={"suspend": True}), "spec.runPolicy.suspend", "remove it"),
 }
 
@@ -135,7 +140,14 @@ def test_run_refuses_broken_yaml_and_bad_options(call) -> None:
     Path("job.yaml").write_text("kind: [")
     assert "job.yaml, line 1" in call("run", "job.yaml").stderr
     assert call("run", write(sft()), "--volume", "data").exit_code == 2
+    Path("file").touch()
+    assert "--state-dir file/state cannot be used" in call("run", write(sft()), "--state-dir", "file/state").stderr
     assert "no such directory" in call("run", write(sft()), "--volume", "data=/no/such").stderr
+
+
+def test_what_does_not_happen_here_is_said(call) -> None:
+    template = {"sidecars": [{"name": "logger", "image": "l:1"}]}
+    assert "spec.template.sidecars (logger) do not run here" in call("run", write(sft(template=template))).stderr
 
 
 def test_a_configmap_in_the_file_is_there_for_the_job(call) -> None:

@@ -114,3 +114,15 @@ def test_elsewhere_each_change_is_a_line(capsys: pytest.CaptureFixture[str]) -> 
         "step 1/9",
         "step 2/9",
     ]
+
+
+def test_what_is_known_is_no_news(capsys: pytest.CaptureFixture[str]) -> None:
+    bar, screen = on_terminal()
+    lines = Lines(lambda uri: uri, lambda name: f"/logs/{name}")
+    for display in (bar, lines):
+        display.know(job("Failed"))
+        with display:
+            display.show(job("Starting", attempts=2))
+    for seen in (screen.getvalue(), capsys.readouterr().err):
+        assert "attempt 2 started" in seen
+        assert "attempt 1 started" not in seen

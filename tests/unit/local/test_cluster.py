@@ -283,10 +283,24 @@ def test_a_new_process_takes_up_the_state_and_sees_what_was_lost(cluster: LocalC
         await ready(cluster)
         await cluster.close(kill=True)
         later = LocalCluster(cluster.state)
+        later.adopt(UID)
         assert (await later.get_job("SFTJob", "default", "demo"))["status"] == {"phase": "Running"}
         (pod,) = await later.pods("default", UID)
         assert pod["status"]["phase"] == "Failed"
         assert conditions(await later.pytorchjob("default", "demo-sft-1"))["Failed"] == "True"
+
+    asyncio.run(scenario())
+
+
+def test_another_jobs_pods_may_be_another_processs_and_are_left_alone(cluster: LocalCluster) -> None:
+    async def scenario() -> None:
+        await cluster.apply_pytorchjob(pytorchjob(WAIT))
+        (pod,) = await ready(cluster)
+        running = of_pod(pod["metadata"]["uid"])
+        beside = LocalCluster(cluster.state)
+        assert (await beside.pods("default", UID))[0]["status"]["phase"] == "Running"
+        await beside.close(kill=True)
+        assert of_pod(pod["metadata"]["uid"]) == running
 
     asyncio.run(scenario())
 

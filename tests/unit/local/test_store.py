@@ -68,6 +68,13 @@ def test_deletion_removes_the_file(tmp_path: Path) -> None:
     assert Store(tmp_path).get("Pod", "default", "a") is None
 
 
+def test_a_damaged_file_is_named_with_a_remedy(tmp_path: Path) -> None:
+    Store(tmp_path).put(pod())
+    (tmp_path / "pod" / "default" / "a.json").write_text("{")
+    with pytest.raises(ValueError, match=r"a\.json is damaged .*; delete it, or use another --state-dir"):
+        Store(tmp_path)
+
+
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     file = tmp_path / "deep" / "x.json"
     write_atomically(file, json.dumps({"a": 1}))

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from kubetune.api import FieldError, Job
 from kubetune.api.identity import procs_per_node
+from kubetune.api.status import Phase
 from kubetune.api.uri import parse_uri
 from kubetune.local.devices import gpus
 from kubetune.local.state import StateDir
+from kubetune.local.store import Store
 from kubetune.local.volumes import bind_claim
 from kubetune.render import RenderSettings
 from kubetune.render.paths import path_in_pod
@@ -17,7 +19,18 @@ from kubetune.render.paths import path_in_pod
 
 def problems(job: Job, state: StateDir, settings: RenderSettings, environment: Mapping[str, str]) -> list[FieldError]:
     """Everything that would keep the job from running here."""
-    return [*device_problems(job, environment), *run_policy_problems(job), *path_problems(job, state, settings)]
+    found = [*device_problems(job, environment), *run_policy_problems(job)]
+    return [*found, *path_problems(job, state, settings), *upstream_problems(job, state)]
+
+
+def notes(job: Job) -> Iterator[str]:
+    """What a cluster would do and the embedded one does not."""
+    template = job.spec.template.to_dict() if job.spec.template else {}
+    if template.get("sidecars"):
+        names = ", ".join(each["name"] for each in template["sidecars"])
+        yield f"spec.template.sidecars ({names}) do not run here: no image is pulled"
+    if template.get("volumes") or template.get("volumeMounts"):
+        yield "spec.template.volumes are not mounted here: the trainer sees this machine's own files"
 
 
 def device_problems(job: Job, environment: Mapping[str, str]) -> Iterator[FieldError]:
@@ -37,6 +50,19 @@ def run_policy_problems(job: Job) -> Iterator[FieldError]:
     if job.spec.run_policy.effective_suspend:
         remedy = "remove it, or set it to false"
         yield FieldError("spec.runPolicy.suspend", True, "true, so nothing would ever start", remedy)
+
+
+def upstream_problems(job: Job, state: StateDir) -> Iterator[FieldError]:
+    """In a cluster the job waits for that of resumeFrom.jobRef; here nobody else would run it."""
+    reference = job.spec.resume_from.job_ref if job.spec.resume_from else None
+    if reference is None:
+        return
+    kind = reference.kind or job.kind
+    stored = Store(state.resources).get(kind, job.metadata.namespace, reference.name)
+    phase = (stored or {}).get("status", {}).get("phase")
+    if phase != Phase.SUCCEEDED:
+        message = f"{kind} {reference.name} " + (f"is {phase or Phase.PENDING}" if stored else f"was never run in {state.root}")
+        yield FieldError("spec.resumeFrom.jobRef.name", reference.name, message, "run it first, with the same --state-dir")
 
 
 def path_problems(job: Job, state: StateDir, settings: RenderSettings) -> Iterator[FieldError]:

@@ -34,11 +34,13 @@ BEFORE_THE_FIRST_STEP = "checking the data, loading the model"
 
 
 class Display(Protocol):
-    """Is told the job whenever it changed."""
+    """Is told the job whenever it changed; what it is made to know is no news."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None: ...
+
+    def know(self, job: Manifest) -> None: ...
 
     def show(self, job: Manifest) -> None: ...
 
@@ -87,6 +89,9 @@ class Bar:
         self._console.print(
             f"[{STYLES[line.tone] or 'default'}]{MARKS[line.tone]}[/] {escape(line.text)}", highlight=False, soft_wrap=True
         )
+
+    def know(self, job: Manifest) -> None:
+        self._status = parse_status(job.get("status", {}))
 
     def show(self, job: Manifest) -> None:
         before, self._status = self._status, parse_status(job.get("status", {}))
@@ -148,6 +153,9 @@ class Lines:
 
     def say(self, line: Line) -> None:
         click.echo(f"{datetime.now().astimezone():%H:%M:%S} {line.text}", err=True)
+
+    def know(self, job: Manifest) -> None:
+        self._status = parse_status(job.get("status", {}))
 
     def show(self, job: Manifest) -> None:
         before, self._status = self._status, parse_status(job.get("status", {}))

@@ -21,7 +21,7 @@ from kubetune.cli.documents import JobFile, read_job
 from kubetune.cli.errors import UserError, as_user_error
 from kubetune.cli.news import Line
 from kubetune.cli.offline import parse
-from kubetune.cli.preflight import problems
+from kubetune.cli.preflight import notes, problems
 from kubetune.cli.progress import Bar, Display, Lines
 from kubetune.cli.settings import controller_settings, render_settings
 from kubetune.cli.summary import last_state, next_command, rows
@@ -55,8 +55,7 @@ def run_file(options: Options) -> int:
     file = read_job(options.file)
     document = with_device(file.job, options.device)
     job, document = parse(document, options.file), as_json(document)
-    with as_user_error():
-        state = StateDir.create(Path(options.state_dir))
+    state = open_state(options.state_dir)
     key = JobKey(job.kind, job.metadata.namespace, job.metadata.name)
     try:
         with state.lock(key.kind, key.namespace, key.name):
@@ -67,6 +66,13 @@ def run_file(options: Options) -> int:
         raise UserError(
             f"{key.kind} {key.name} is being run by process {error} in {state.root}; wait for it, or pass another --state-dir"
         ) from error
+
+
+def open_state(directory: str) -> StateDir:
+    try:
+        return StateDir.create(Path(directory))
+    except OSError as error:
+        raise UserError(f"--state-dir {directory} cannot be used ({error}); pass a directory that can be written") from error
 
 
 def with_device(document: Manifest, device: str | None) -> Manifest:
@@ -96,6 +102,8 @@ def pair(option: str, form: str, text: str) -> tuple[str, Path]:
 def check(job: Job, state: StateDir, source: str) -> None:
     with as_user_error():
         found = problems(job, state, render_settings(state), os.environ)
+    for note in notes(job):
+        say(f"Note: {note}")
     if found:
         raise UserError("\n  ".join([f"{source}:", *map(str, found)]) if len(found) > 1 else f"{source}: {found[0]}")
 
@@ -105,7 +113,8 @@ class Run:
 
     def __init__(self, state: StateDir, key: JobKey, options: Options) -> None:
         self._state, self._key, self._options = state, key, options
-        self._cluster = LocalCluster(state)
+        with as_user_error():
+            self._cluster = LocalCluster(state)
 
     def run(self, document: Manifest, job: Job) -> int:
         try:
@@ -160,12 +169,11 @@ class Run:
     async def _go_on(self, loop: JobLoop, display: Display) -> None:
         """Says from where an earlier run's job goes on, and closes the books on an attempt that was cut short."""
         job = self._cluster.store.get(self._key.kind, self._key.namespace, self._key.name) or {}
+        display.know(job)
+        state = last_state(parse_status(job.get("status", {})))
+        display.say(Line(f"Going on from step {state.step}." if state else "Starting over: nothing was saved yet."))
         if interrupted(job):
             await loop.take_over()
-        state = last_state(parse_status(job.get("status", {})))
-        display.say(
-            Line(f"Going on from step {state.step}: {self._where(state.uri)}" if state else "Starting over: nothing was saved yet.")
-        )
 
     def _kill(self) -> None:
         for pod in self._cluster.store.select("Pod"):

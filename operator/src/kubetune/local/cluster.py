@@ -45,7 +45,7 @@ class LocalCluster:
         environment: Mapping[str, str] | None = None,
         on_event: Callable[[Manifest], None] | None = None,
     ) -> None:
-        """Takes up what an earlier process left in `state`; its pods, which ended with it, are seen as failed.
+        """Takes up what an earlier process left in `state`; pods of an adopted job, which ended with it, are seen as failed.
 
         Args:
             state: where everything is kept.
@@ -58,6 +58,11 @@ class LocalCluster:
         self._environment = dict(os.environ if environment is None else environment)
         self.store = Store(state.resources)
         self._processes: dict[str, PodProcess] = {}
+        self._mine: set[str] = set()
+
+    def adopt(self, job_uid: str) -> None:
+        """Answers from now on for that job's pods and PyTorchJobs. Those of other jobs may be another process's: hands off."""
+        self._mine.add(job_uid)
 
     @property
     def version(self) -> int:
@@ -84,6 +89,7 @@ class LocalCluster:
 
     async def apply_pytorchjob(self, manifest: Manifest) -> Manifest:
         metadata = manifest["metadata"]
+        self.adopt(metadata["labels"][JOB_UID])
         stored = self.store.get("PyTorchJob", metadata["namespace"], metadata["name"])
         if stored is None:
             born = {"uid": str(uuid4()), "creationTimestamp": timestamp(self._clock()), "generation": 1}
@@ -119,6 +125,7 @@ class LocalCluster:
     async def delete_children(self, job: Manifest) -> None:
         """What a Kubernetes garbage collector does for a job that is gone: its PyTorchJobs and their pods end."""
         metadata = job["metadata"]
+        self.adopt(metadata["uid"])
         for child in self.store.select("PyTorchJob", metadata["namespace"], {JOB_UID: metadata["uid"]}):
             await self.delete_pytorchjob(metadata["namespace"], child["metadata"]["name"], child["metadata"]["uid"])
 
@@ -153,9 +160,9 @@ class LocalCluster:
 
     def refresh(self) -> None:
         """Brings reports, pods and PyTorchJobs up to date with what the processes did."""
-        for pod in self.store.select("Pod"):
+        for pod in self._adopted("Pod"):
             self._refresh_pod(pod)
-        for job in self.store.select("PyTorchJob"):
+        for job in self._adopted("PyTorchJob"):
             self._refresh_pytorchjob(job)
 
     async def close(self, *, kill: bool = False) -> None:
@@ -170,6 +177,9 @@ class LocalCluster:
         metadata = pod["metadata"]
         directory = self.state.pods / metadata["namespace"] / f"{metadata['name']}-{metadata['uid'][:8]}"
         return self._processes.setdefault(metadata["uid"], PodProcess(directory, metadata["uid"]))
+
+    def _adopted(self, kind: str) -> list[Manifest]:
+        return [each for uid in sorted(self._mine) for each in self.store.select(kind, labels={JOB_UID: uid})]
 
     def _create(self, job: Manifest) -> Manifest:
         """Stores the PyTorchJob and starts its pods; raises ClusterError, and leaves nothing, if they cannot be started."""

@@ -37,9 +37,11 @@ class JobLoop:
         settings: ControllerSettings,
         on_change: Callable[[Manifest], None] = lambda _: None,
     ) -> None:
-        """`on_change` is told the job whenever it was written, progress included."""
+        """The job is stored already, and locked for this process. `on_change` is told it whenever it was written."""
         self._cluster, self._key, self._settings, self._on_change = cluster, key, settings, on_change
         self._told: str | None = None
+        if (job := cluster.store.get(*self._where)) is not None:
+            cluster.adopt(job["metadata"]["uid"])
 
     async def run(self, stop: asyncio.Event) -> Manifest:
         """Until the job is finished, or `stop` is set; returns it. Raises ClusterError if an attempt cannot be started here."""

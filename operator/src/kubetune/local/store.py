@@ -17,11 +17,11 @@ class Store:
     """Objects by kind, namespace and name. Callers get copies and put whole objects back; each change raises resourceVersion."""
 
     def __init__(self, root: Path) -> None:
-        """Reads what an earlier process left below `root`."""
+        """Reads what an earlier process left below `root`. Raises ValueError if a file of it is damaged."""
         self._root = root
         self._objects: dict[Key, Manifest] = {}
         for file in sorted(root.glob("*/*/*.json")):
-            manifest: Manifest = json.loads(file.read_text())
+            manifest = _read(file)
             self._objects[_key(manifest)] = manifest
         self.version = max((int(o["metadata"]["resourceVersion"]) for o in self._objects.values()), default=0)
         """The last resourceVersion that was given: it differs as soon as anything changed."""
@@ -64,6 +64,14 @@ class Store:
     def _file(self, key: Key) -> Path:
         kind, namespace, name = key
         return self._root / kind.lower() / namespace / f"{name}.json"
+
+
+def _read(file: Path) -> Manifest:
+    try:
+        manifest: Manifest = json.loads(file.read_text())
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged ({error}); delete it, or use another --state-dir") from error
+    return manifest
 
 
 def _key(manifest: Manifest) -> Key:
