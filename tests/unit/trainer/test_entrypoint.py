@@ -26,7 +26,7 @@ from kubetune_trainer.contract import (
     Outcome,
     Report,
 )
-from kubetune_trainer.entrypoint import end_descendants, in_resource_terms, last_line, main, write_outcome
+from kubetune_trainer.entrypoint import in_resource_terms, last_line, main, write_outcome
 from kubetune_trainer.errors import ConfigurationError, DataError
 from kubetune_trainer.report import INTERVAL_ENV
 from kubetune_trainer.run import RunPlan, RunResult, Terminated
@@ -53,13 +53,13 @@ def contract_of(tmp_path: Path, tiny_model: Path, tiny_data: Path) -> Any:
             "job": {"kind": f"{algorithm.upper()}Job", "namespace": "n", "name": "j", "uid": "u-1", "specHash": "a" * 64},
             "attempt": 1,
             "algorithm": algorithm,
-            "backend": BACKENDS[algorithm],
+            "backend": BACKENDS.get(algorithm, algorithm),
             "model": str(tiny_model),
             "dataset": str(tiny_data),
             "output": str(tmp_path / "job"),
             "outputUri": "pvc://runs/job",
             "device": "cpu",
-            "training": TRAINING[algorithm],
+            "training": TRAINING.get(algorithm, {}),
             **more,
         }
 
@@ -85,8 +85,10 @@ def outcome_of(tmp_path: Path) -> Outcome:
 
 
 @pytest.fixture(autouse=True)
-def handlers() -> Iterator[None]:
-    """main() takes over the process's signals."""
+def this_process_is_not_the_containers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """main() takes over the process: its signals, and its children, which here may be other tests' own."""
+    monkeypatch.setattr(entrypoint, "adopt_orphans", lambda: None)
+    monkeypatch.setattr(entrypoint, "end_descendants", lambda: None)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
     for number, handler in before.items():
@@ -235,7 +237,7 @@ def test_no_descendant_is_left():
         "from kubetune_trainer.entrypoint import adopt_orphans, end_descendants\n"
         "import psutil\n"
         "adopt_orphans()\n"
-        'child = \'import subprocess, sys; print(subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL).pid)\'\n'
+        'child = \'import subprocess, sys; print(subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid)\'\n'
         "orphan = int(subprocess.run([sys.executable, '-c', child], capture_output=True, text=True).stdout)\n"
         "print(orphan, psutil.Process(orphan).name(), flush=True)\n"
         "end_descendants()\n"
@@ -245,7 +247,6 @@ def test_no_descendant_is_left():
 
     assert name == "sleep"
     assert not alive(int(pid))
-    end_descendants()  # nothing to end: no error
 
 
 def alive(pid: int) -> bool:
