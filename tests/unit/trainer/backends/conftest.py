@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from backend_runs import Trained, plan, tokenize, train
-from kubetune_trainer.contract import CheckpointPolicy
 from tiny import make_tiny_model
+
+from kubetune_trainer.contract import CheckpointPolicy
 
 
 @pytest.fixture(scope="session")

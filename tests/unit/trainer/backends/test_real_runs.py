@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,11 +14,12 @@ import psutil
 import pytest
 import torch
 from backend_runs import BACKENDS, EPOCHS, RATIO, STEPS_PER_EPOCH, Trained, free_port, left_behind, plan, train, weights
-from kubetune_trainer.backends.base import Torchrun
-from kubetune_trainer.contract import CheckpointPolicy
-from kubetune_trainer.errors import TrainingError
 from osft_math import measure
 from transformers import AutoModelForCausalLM
+
+from kubetune_trainer.backends.base import Torchrun
+from kubetune_trainer.contract import CheckpointPolicy, FailureClass
+from kubetune_trainer.errors import TrainingError
 
 pytestmark = pytest.mark.train
 TOTAL = EPOCHS * STEPS_PER_EPOCH
@@ -142,9 +144,9 @@ def test_plain_sft_does_not(sft_run: Trained) -> None:
     assert all(row.rank > row.trained for row in rows)
 
 
-def test_a_worker_killed_in_mid_run_is_named_and_leaves_a_whole_state(base: Trained, tmp_path: Path) -> None:
-    algorithm, out = base.run.algorithm, tmp_path / "run"
-    run = plan(algorithm, base.run.model_dir, base.run.data_file, out, torchrun=Torchrun(nproc_per_node=2), num_epochs=10_000)
+def test_a_worker_killed_in_mid_run_is_named_and_leaves_a_whole_state(sft_run: Trained, tmp_path: Path) -> None:
+    twice, undisturbed = Torchrun(nproc_per_node=2), sft_run.run
+    run = plan("sft", undisturbed.model_dir, undisturbed.data_file, tmp_path / "run", torchrun=twice, num_epochs=10_000)
     failed: list[BaseException] = []
 
     def go() -> None:
@@ -155,7 +157,7 @@ def test_a_worker_killed_in_mid_run_is_named_and_leaves_a_whole_state(base: Trai
 
     thread = threading.Thread(target=go)
     thread.start()
-    backend = BACKENDS[algorithm]()
+    backend = BACKENDS["sft"]()
     until(lambda: any(c.kind == "full-state" for c in backend.found(run, [])) or not thread.is_alive())
     victims = [p for p in psutil.Process().children(recursive=True) if rank_of(p) == "1"]
     assert victims
@@ -181,10 +183,10 @@ def until(true: object, seconds: float = 300) -> None:
         time.sleep(0.05)
 
 
-def test_the_exception_of_a_worker_is_the_error(base: Trained, tmp_path: Path) -> None:
-    model = tmp_path / "model"
-    model.mkdir()
-    (model / "config.json").write_text('{"model_type": "no-such-model"}')
-    run = plan(base.run.algorithm, model, base.run.data_file, tmp_path / "run")
-    with pytest.raises(TrainingError, match="rank 0: .*no-such-model"):
-        train(run)
+def test_the_exception_of_a_worker_is_the_error(osft_run: Trained, tmp_path: Path) -> None:
+    model = shutil.copytree(osft_run.run.model_dir, tmp_path / "model")
+    (model / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(TrainingError, match=r"rank 0: \w*Safetensor\w*: ") as caught:
+        train(plan("osft", model, osft_run.run.data_file, tmp_path / "run"))
+    assert caught.value.failure_class is FailureClass.BACKEND_ERROR
+    assert "from_pretrained" in (caught.value.log_tail or "")

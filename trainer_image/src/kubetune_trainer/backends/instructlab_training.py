@@ -25,6 +25,8 @@ NAMES = {
 }
 """The usage document's names to TrainingArgs'."""
 
+DATA_NAME = "data.jsonl"
+
 
 class InstructLabTraining:
     """SFT. The backend's full states are ours to save (plugins.periodic_save_sft): its own may be torn."""
@@ -38,8 +40,8 @@ class InstructLabTraining:
         from instructlab.training.config import TorchrunArgs
 
         torchrun = TorchrunArgs(nproc_per_node=run.torchrun.nproc_per_node, nnodes=1, node_rank=run.torchrun.node_rank, rdzv_id="0")
-        arguments = training_args(run, prepared_data(run))
-        launch_training(main_ds, lambda: main_ds.run_training(torchrun, arguments), launch_of(run))
+        arguments = training_args(run)
+        launch_training(main_ds, lambda: main_ds.run_training(torchrun, arguments), launch_of(run), prepare=lambda: link_data(run))
 
     def total_steps(self, run: BackendRun) -> int | None:
         """See Backend.total_steps."""
@@ -78,19 +80,22 @@ class InstructLabTraining:
         return common.found_checkpoints(run, "full_state")
 
 
-def prepared_data(run: BackendRun) -> Path:
-    """The directory whose data.jsonl the backend reads: the data file's own, or a link beneath the node's log directory."""
-    if run.data_file.name == "data.jsonl":
-        return run.data_file.parent
-    directory = common.node_log_dir(run) / "data"
-    directory.mkdir(parents=True, exist_ok=True)
-    link = directory / "data.jsonl"
+def data_dir(run: BackendRun) -> Path:
+    """The directory whose data.jsonl the backend reads: the data file's own, or one with a link beneath the node's logs."""
+    return run.data_file.parent if run.data_file.name == DATA_NAME else common.node_log_dir(run) / "data"
+
+
+def link_data(run: BackendRun) -> None:
+    """Only once the launch may write: until the master is up, its preflight wants the shared output empty."""
+    link = data_dir(run) / DATA_NAME
+    if link == run.data_file:
+        return
+    link.parent.mkdir(parents=True, exist_ok=True)
     link.unlink(missing_ok=True)
     link.symlink_to(run.data_file)
-    return directory
 
 
-def training_args(run: BackendRun, data_dir: Path) -> Any:
+def training_args(run: BackendRun) -> Any:
     """The backend's TrainingArgs.
 
     HYBRID_SHARD, its default, with one device a node degenerates to NO_SHARD without gradient sync; hence FULL_SHARD.
@@ -101,7 +106,7 @@ def training_args(run: BackendRun, data_dir: Path) -> Any:
     return TrainingArgs(
         model_path=str(run.model_dir),
         data_path=str(run.data_file),
-        data_output_dir=str(data_dir),
+        data_output_dir=str(data_dir(run)),
         ckpt_output_dir=str(run.output_dir),
         process_data=False,
         accelerate_full_state_at_epoch=False,  # the plug-in does it

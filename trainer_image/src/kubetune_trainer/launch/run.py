@@ -15,15 +15,20 @@ from kubetune_trainer.launch.process import AgentProcess, intercepted
 from kubetune_trainer.rendezvous import wait_for_master
 
 
-def launch_training(module: ModuleType, start: Callable[[], None], launch: Launch) -> None:
+def launch_training(
+    module: ModuleType, start: Callable[[], None], launch: Launch, prepare: Callable[[], None] = lambda: None
+) -> None:
     """Calls `start`, the backend's run_training, with `module.StreamablePopen` replaced; blocks until every process ended.
+
+    Until the master's port answers, a node other than the first writes nothing; then `prepare` is called before `start`.
 
     Raises:
         TrainingError: a rank failed, the rendezvous did, or nothing was started at all.
 
     """
     wait_for_master(launch.torchrun)
-    prepare(launch.log_dir)
+    clear(launch.log_dir)
+    prepare()
     backend_error: Exception | None = None
     with intercepted(module, launch) as started:
         try:
@@ -33,7 +38,7 @@ def launch_training(module: ModuleType, start: Callable[[], None], launch: Launc
     judge(started, backend_error, launch)
 
 
-def prepare(log_dir: Path) -> None:
+def clear(log_dir: Path) -> None:
     """Makes the directory and removes what an earlier run into the same output noted: it must not be taken for this one's."""
     log_dir.mkdir(parents=True, exist_ok=True)
     for old in (*log_dir.glob("rank-*.json"), log_dir / AGENT_FILE):
