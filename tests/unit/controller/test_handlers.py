@@ -1,0 +1,86 @@
+"""kopf's part: which events are news. That it watches at all is seen against a real API server."""
+
+import asyncio
+from types import SimpleNamespace
+
+import kopf
+import pytest
+from fake_cluster import job
+
+from kubetune.cluster import JOB_KIND, JOB_NAME
+from kubetune.controller import handlers
+from kubetune.controller.operate import IMAGE_ENV, settings_from_environment
+from kubetune.controller.workqueue import Key
+
+TEACH = Key("SFTJob", "default", "teach")
+
+
+class Queue:
+    def __init__(self) -> None:
+        self.added: list[Key] = []
+
+    def add(self, key: Key) -> None:
+        self.added.append(key)
+
+
+@pytest.fixture
+def memo() -> kopf.Memo:
+    """As kopf keeps one an object, the operator's attributes included."""
+    return kopf.Memo(operator=SimpleNamespace(queue=Queue()))
+
+
+def send(memo: kopf.Memo, body: dict) -> list[Key]:
+    asyncio.run(handlers.job_event(body=body, memo=memo))
+    return memo.operator.queue.added
+
+
+def test_the_first_sight_of_a_job_is_news_and_a_status_write_is_not(memo):
+    body = job()
+    assert send(memo, body) == [TEACH]
+    assert send(memo, body | {"status": {"progress": {"step": 3}}}) == [TEACH]
+
+
+def test_a_new_generation_and_a_deletion_are_news(memo):
+    send(memo, job())
+    assert send(memo, job(generation=2)) == [TEACH] * 2
+    deleted = job(generation=2)
+    deleted["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert send(memo, deleted) == [TEACH] * 3
+
+
+def test_a_job_created_again_under_its_name_is_news(memo):
+    send(memo, job())
+    assert send(memo, job(uid="another")) == [TEACH] * 2
+
+
+def test_whatever_happens_to_a_child_concerns_its_job(memo):
+    labels = {JOB_KIND: "SFTJob", JOB_NAME: "teach"}
+    asyncio.run(handlers.child_event(labels=labels, namespace="default", memo=memo))
+    asyncio.run(handlers.child_event(labels=labels, namespace="default", memo=memo))
+    assert memo.operator.queue.added == [TEACH] * 2
+
+
+def test_an_object_without_our_labels_concerns_nobody(memo):
+    asyncio.run(handlers.child_event(labels={}, namespace="default", memo=memo))
+    assert memo.operator.queue.added == []
+
+
+def test_kopf_is_given_no_reason_to_write_to_objects():
+    """No handler that persists progress, no finalizer, no timer, no daemon."""
+    registry = kopf.get_default_registry()
+    assert len(registry._watching.get_all_handlers()) == 4
+    for changing in (registry._changing, registry._spawning, registry._indexing):
+        assert not changing.get_all_handlers()
+    settings = kopf.OperatorSettings()
+    handlers.configure(settings)
+    assert settings.posting.enabled is False
+    assert settings.persistence.finalizer == "kubetune.dev/finalizer"
+    assert settings.persistence.progress_storage.prefix == "kopf.kubetune.dev"
+
+
+def test_the_image_must_be_named(monkeypatch):
+    monkeypatch.delenv(IMAGE_ENV, raising=False)
+    with pytest.raises(ValueError, match=IMAGE_ENV):
+        settings_from_environment()
+    monkeypatch.setenv(IMAGE_ENV, "trainer:1")
+    assert settings_from_environment().controller.render.image == "trainer:1"

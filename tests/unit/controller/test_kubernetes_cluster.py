@@ -1,0 +1,208 @@
+"""The client's error paths, over a real connection. What only an API server can answer is tested against one elsewhere."""
+
+import asyncio
+from contextlib import contextmanager
+
+import pytest
+from fake_cluster import UID, job
+from kubernetes import client
+from scripted_api import Answer, serve, status
+
+from kubetune.cluster import ClusterError
+from kubetune.controller.kubernetes_api import KubernetesApi, Request, connect
+from kubetune.controller.kubernetes_cluster import MAX_NOTE, KubernetesCluster
+
+CONFLICT = status(409, "the object has been modified; please apply your changes to the latest version")
+
+
+@contextmanager
+def cluster(*answers):
+    with serve(*answers) as server:
+        configuration = client.Configuration(host=server.url)
+        configuration.retries = False
+        waits: list[float] = []
+        yield KubernetesCluster(KubernetesApi(client.ApiClient(configuration), sleep=waits.append)), server, waits
+
+
+def test_status_is_applied_with_preconditions_under_our_field_manager():
+    with cluster(Answer()) as (subject, server, _):
+        asyncio.run(subject.write_status(job(), {"phase": "Running"}))
+    (asked,) = server.asked
+    assert asked.method == "PATCH"
+    assert asked.path == "/apis/kubetune.dev/v1alpha1/namespaces/default/sftjobs/teach/status"
+    assert asked.query == {"fieldManager": "kubetune", "force": "true"}
+    assert asked.headers["Content-Type"] == "application/apply-patch+yaml"
+    assert asked.body == {
+        "apiVersion": "kubetune.dev/v1alpha1",
+        "kind": "SFTJob",
+        "metadata": {"name": "teach", "namespace": "default", "uid": UID, "resourceVersion": "1"},
+        "status": {"phase": "Running"},
+    }
+
+
+def test_a_conflict_is_not_repeated_blindly():
+    with cluster(CONFLICT) as (subject, server, waits):
+        with pytest.raises(ClusterError, match="has been modified") as raised:
+            asyncio.run(subject.write_status(job(), {}))
+        assert len(server.asked) == 1
+    assert raised.value.status == 409
+    assert raised.value.retryable
+    assert waits == []
+
+
+@pytest.mark.parametrize("trouble", [status(500, "etcd"), status(503, "starting"), status(429, "slow down"), Answer(hang_up=True)])
+def test_passing_trouble_is_retried(trouble):
+    with cluster(trouble, trouble, Answer(body={"metadata": {"name": "teach"}})) as (subject, server, waits):
+        assert asyncio.run(subject.get_job("SFTJob", "default", "teach"))["metadata"]["name"] == "teach"
+        assert len(server.asked) == 3
+    assert len(waits) == 2
+
+
+def test_retry_after_is_honoured_within_reason():
+    answers = [status(429, "slow", **{"Retry-After": seconds}) for seconds in ("7", "9999")]
+    with cluster(*answers, Answer(body={"metadata": {}})) as (subject, _, waits):
+        asyncio.run(subject.get_job("SFTJob", "default", "teach"))
+    assert waits == [7, 30]
+
+
+def test_waits_are_random_and_bounded():
+    with cluster(*[status(500, "etcd")] * 5) as (subject, server, waits):
+        with pytest.raises(ClusterError, match="etcd") as raised:
+            asyncio.run(subject.get_job("SFTJob", "default", "teach"))
+        assert len(server.asked) == 5
+    assert raised.value.retryable
+    assert len(set(waits)) == len(waits) == 4
+    assert all(0 <= wait <= 10 for wait in waits)
+
+
+def test_nobody_there_is_a_retryable_error():
+    with serve() as server:
+        url = server.url
+    configuration = client.Configuration(host=url)
+    configuration.retries = False
+    subject = KubernetesCluster(KubernetesApi(client.ApiClient(configuration), sleep=lambda _: None))
+    with pytest.raises(ClusterError) as raised:
+        asyncio.run(subject.get_job("SFTJob", "default", "teach"))
+    assert raised.value.retryable
+    assert raised.value.status is None
+
+
+def test_a_refusal_is_final_and_in_the_servers_words():
+    with cluster(status(403, 'pytorchjobs is forbidden: exceeded quota "gpu"')) as (subject, server, _):
+        manifest = {"metadata": {"namespace": "default", "name": "teach-sft-1"}}
+        with pytest.raises(ClusterError, match="exceeded quota") as raised:
+            asyncio.run(subject.apply_pytorchjob(manifest))
+        assert len(server.asked) == 1
+    assert not raised.value.retryable
+    assert raised.value.status == 403
+
+
+def test_an_answer_that_is_no_json_is_an_error():
+    with cluster(Answer(body="<html>proxy</html>")) as (subject, _, _waits), pytest.raises(ClusterError, match="proxy"):
+        asyncio.run(subject.get_job("SFTJob", "default", "teach"))
+
+
+def test_what_does_not_exist_is_none():
+    with cluster(status(404, "not found"), status(404, "not found")) as (subject, _, _waits):
+        assert asyncio.run(subject.get_job("SFTJob", "default", "teach")) is None
+        assert asyncio.run(subject.pytorchjob("default", "teach-sft-1")) is None
+
+
+def test_without_the_training_operators_crd_the_error_says_what_to_install():
+    with cluster(status(404, "the server could not find the requested resource")) as (subject, _, _waits):
+        with pytest.raises(ClusterError, match="install the Kubeflow training operator"):
+            asyncio.run(subject.pytorchjobs("default", UID))
+
+
+def page(*names: str, more: str = "") -> Answer:
+    return Answer(body={"metadata": {"continue": more}, "items": [{"metadata": {"name": name}} for name in names]})
+
+
+def names(items: list) -> list[str]:
+    return [item["metadata"]["name"] for item in items]
+
+
+def test_lists_are_read_page_by_page():
+    with cluster(page("a", "b", more="next"), page("c")) as (subject, server, _):
+        assert names(asyncio.run(subject.pods("default", UID))) == ["a", "b", "c"]
+    first, second = server.asked
+    assert first.query == {"labelSelector": f"kubetune.dev/job-uid={UID}", "limit": "500"}
+    assert second.query == first.query | {"continue": "next"}
+
+
+def test_a_list_whose_next_page_expired_starts_anew():
+    gone = status(410, "the provided continue parameter is too old")
+    with cluster(page("a", more="next"), gone, page("a", more="next"), gone, page("a", "b")) as (subject, server, _):
+        assert names(asyncio.run(subject.pods("default", UID))) == ["a", "b"]
+    assert "limit" not in server.asked[-1].query
+
+
+def test_a_delete_is_of_that_very_object():
+    with cluster(Answer()) as (subject, server, _):
+        asyncio.run(subject.delete_pytorchjob("default", "teach-sft-1", "child-uid"))
+    (asked,) = server.asked
+    assert asked.method == "DELETE"
+    assert asked.body["preconditions"] == {"uid": "child-uid"}
+    assert asked.body["propagationPolicy"] == "Background"
+
+
+@pytest.mark.parametrize("answer", [status(404, "not found"), status(409, "the UID in the precondition does not match")])
+def test_an_object_that_is_gone_already_is_no_error(answer):
+    with cluster(answer) as (subject, _, _waits):
+        assert asyncio.run(subject.delete_pod("default", "teach-sft-1-master-0", "pod-uid")) is None
+
+
+def test_the_job_itself_is_deleted_by_its_uid():
+    with cluster(Answer()) as (subject, server, _):
+        asyncio.run(subject.delete_job(job("OSFTJob")))
+    assert server.asked[0].path == "/apis/kubetune.dev/v1alpha1/namespaces/default/osftjobs/teach"
+    assert server.asked[0].body["preconditions"] == {"uid": UID}
+
+
+def test_a_log_is_the_trainers_last_lines_as_they_are():
+    with cluster(Answer(body='{"loss": 1}\n')) as (subject, server, _):
+        assert asyncio.run(subject.log_tail("default", "teach-sft-1-master-0", 60)) == '{"loss": 1}\n'
+    assert server.asked[0].query == {"container": "pytorch", "tailLines": "60"}
+
+
+@pytest.mark.parametrize("code", [400, 404])
+def test_a_log_that_does_not_exist_is_empty(code):
+    with cluster(status(code, "container is waiting to start")) as (subject, _, _waits):
+        assert asyncio.run(subject.log_tail("default", "teach-sft-1-master-0", 60)) == ""
+
+
+def test_a_silent_kubelet_is_asked_twice():
+    with cluster(*[status(500, "connection refused")] * 2) as (subject, server, _):
+        with pytest.raises(ClusterError):
+            asyncio.run(subject.log_tail("default", "teach-sft-1-master-0", 60))
+        assert len(server.asked) == 2
+
+
+def test_an_event_names_the_job_and_fits():
+    with cluster(Answer(201)) as (subject, server, _):
+        asyncio.run(subject.event(job(), "Warning", "Failed", "x" * 5000))
+    body = server.asked[0].body
+    assert body["regarding"]["uid"] == UID
+    assert body["type"] == "Warning"
+    assert len(body["note"]) == MAX_NOTE
+    assert server.asked[0].path == "/apis/events.k8s.io/v1/namespaces/default/events"
+
+
+def test_an_event_that_cannot_be_published_stops_nothing(caplog):
+    with cluster(status(403, "events is forbidden")) as (subject, _, _waits):
+        asyncio.run(subject.event(job(), "Normal", "Succeeded", "done"))
+    assert "events is forbidden" in caplog.text
+
+
+def test_no_configuration_says_what_to_set(tmp_path, monkeypatch):
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(ClusterError, match="set KUBECONFIG") as raised:
+        connect(str(tmp_path / "absent"))
+    assert not raised.value.retryable
+
+
+def test_a_bearer_token_is_sent():
+    with serve(Answer()) as server:
+        configuration = client.Configuration(host=server.url, api_key={"authorization": "Bearer secret"})
+        KubernetesApi(client.ApiClient(configuration)).json(Request("GET", "/version"))
+    assert server.asked[0].headers["authorization"] == "Bearer secret"

@@ -1,0 +1,184 @@
+"""Whatever happens in whatever order, faults and crashes included: what must always hold."""
+
+import asyncio
+import json
+
+from fake_cluster import FakeCluster, at, checkpoint, failure, job, success
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kubetune.cluster import ClusterError
+from kubetune.controller.bounds import MAX_STATUS_BYTES
+from kubetune.controller.reconcile import Outcome, reconcile
+from kubetune.controller.settings import ControllerSettings
+from kubetune.render import RenderSettings
+from kubetune_trainer.contract import FailureClass
+
+SETTINGS = ControllerSettings(render=RenderSettings(image="trainer:1"))
+NODES, LIMIT = 2, 1
+FINAL = ("Succeeded", "Failed")
+
+OPERATIONS = st.one_of(
+    st.tuples(st.just("start"), st.sampled_from([None, "write_status", "apply_pytorchjob"])),
+    st.tuples(st.just("start and end"), st.sampled_from(["verified", "unverified", "stale", "none"])),
+    st.tuples(st.just("start and fail"), st.sampled_from([137, 143])),
+    st.tuples(st.just("wait"), st.sampled_from([1, 11, 25, 400])),
+    st.tuples(st.just("run"), st.none()),
+    st.tuples(st.just("end well"), st.sampled_from(["verified", "unverified", "stale", "none"])),
+    st.tuples(
+        st.just("fail"),
+        st.tuples(st.integers(0, NODES - 1), st.sampled_from([1, 2, 137, 143]), st.sampled_from([None, *FailureClass])),
+    ),
+    st.tuples(st.just("lose child"), st.none()),
+    st.tuples(st.just("lose pod"), st.integers(0, NODES - 1)),
+    st.tuples(st.just("suspend"), st.booleans()),
+    st.tuples(st.just("respec"), st.sampled_from([3, 5])),
+    st.tuples(st.just("break spec"), st.none()),
+    st.tuples(st.just("save"), st.integers(1, 40)),
+    st.tuples(st.just("fault"), st.sampled_from(["write_status", "apply_pytorchjob", "delete_pytorchjob", "pods", "get_job"])),
+    st.tuples(st.just("conflict"), st.none()),
+)
+
+
+class World:
+    """A cluster, a clock, and what was truthfully reported."""
+
+    def __init__(self) -> None:
+        self.cluster = FakeCluster(job(nodes=NODES, runPolicy={"backoffLimit": LIMIT}))
+        self.second = 0.0
+        self.reached: set[int] = set()
+
+    def pods(self) -> list[str]:
+        return [name for name, pod in self.cluster.pod_objects.items() if pod["status"]["phase"] == "Running"]
+
+    def attempt(self) -> int:
+        return max((int(name.rsplit("-", 1)[1]) for name in self.cluster.children), default=0)
+
+    def play(self, what, detail) -> None:
+        cluster = self.cluster
+        cluster.now = at(self.second)
+        match what:
+            case "wait":
+                self.second += detail
+            case "start":
+                cluster.faults = {detail: [ClusterError("the operator was killed")]} if detail else {}
+                self.start()
+            case "start and end":
+                self.start()
+                self.end_well(detail)
+                self.once()
+            case "start and fail":
+                self.start()
+                self.fail(0, detail, None)
+                self.once()
+                self.once()
+                self.second += 400
+            case "run" if self.attempt() and not cluster.pod_objects:
+                cluster.run_pods(self.attempt(), NODES)
+            case "end well":
+                self.end_well(detail)
+            case "fail":
+                self.fail(*detail)
+            case "lose child" if cluster.children:
+                cluster.remove_child(next(iter(cluster.children)))
+            case "lose pod" if len(self.pods()) > detail:
+                cluster.graceful = True
+                cluster.take_pod(self.pods()[detail])
+                cluster.graceful = False
+            case "suspend":
+                cluster.change_spec(runPolicy={"backoffLimit": LIMIT, "suspend": detail})
+            case "respec":
+                cluster.change_spec(training={"numEpochs": detail})
+            case "break spec":
+                cluster.change_spec(training={"numEpoch": 3})
+            case "save":
+                saved = checkpoint(detail, kind="full-state", time=at(self.second), attempt=self.attempt() or 1)
+                cluster.report(checkpoints=[saved.model_dump(mode="json", by_alias=True, exclude_none=True)])
+            case "fault":
+                cluster.faults.setdefault(detail, []).append(ClusterError("the cluster does not answer"))
+            case "conflict":
+                cluster.faults.setdefault("write_status", []).append(ClusterError("conflict", status=409))
+
+    def start(self) -> None:
+        """A whole gang runs, if the controller has asked for one."""
+        self.once()
+        if self.attempt() and not self.cluster.pod_objects:
+            self.cluster.run_pods(self.attempt(), NODES)
+            self.once()
+
+    def end_well(self, how: str) -> None:
+        masters = [name for name in self.pods() if name.endswith("master-0")]
+        if not masters:
+            return
+        number = int(masters[0].split("-")[2])
+        said = {
+            "verified": success(number),
+            "unverified": success(number).model_copy(update={"checkpoint": checkpoint(verified=False)}),
+            "stale": success(number + 1),
+            "none": None,
+        }[how]
+        self.cluster.end_pod(masters[0], 0, said)
+        if how == "verified":
+            self.reached.add(number)
+
+    def fail(self, index, code, kind) -> None:
+        pods = self.pods()
+        if index < len(pods):
+            number = int(pods[index].split("-")[2])
+            self.cluster.end_pod(pods[index], code, failure(kind, number, "x" * 3000) if kind else "no json " * 400)
+
+    def once(self) -> Outcome:
+        self.cluster.now = at(self.second)
+        return asyncio.run(reconcile(self.cluster, "SFTJob", "default", "teach", at(self.second), SETTINGS))
+
+
+def check(world: World, before: dict) -> None:
+    status, children = world.cluster.status, world.cluster.children
+    numbers = [attempt["number"] for attempt in status.get("attempts", [])]
+    assert numbers == list(range(1, len(numbers) + 1)), "attempts are counted without a gap, none twice"
+    followed = [a.get("reason") for a in status.get("attempts", [])[:-1]]
+    assert status.get("restarts", 0) == len([reason for reason in followed if reason not in ("Suspended", "Preempted")])
+    assert status.get("restarts", 0) <= LIMIT
+    assert len(children) <= 1, "never two gangs"
+    assert len(json.dumps(status).encode()) < MAX_STATUS_BYTES
+    if status.get("phase") == "Succeeded":
+        assert numbers[-1] in world.reached, "never Succeeded without reachedEnd"
+        assert status["finalCheckpoint"]["verified"]
+    if before.get("phase") in FINAL and before.get("attempts"):
+        assert status["phase"] == before["phase"]
+        assert status["completionTime"] == before["completionTime"]
+        assert status["attempts"] == before["attempts"]
+    check_conditions(before, status)
+
+
+def check_conditions(before: dict, after: dict) -> None:
+    old = {c["type"]: c for c in before.get("conditions", [])}
+    for condition in after.get("conditions", []):
+        earlier = old.get(condition["type"])
+        if earlier and earlier["status"] == condition["status"]:
+            assert condition["lastTransitionTime"] == earlier["lastTransitionTime"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(OPERATIONS, min_size=3, max_size=25))
+def test_what_always_holds(operations):
+    world = World()
+    for what, detail in operations:
+        world.play(what, detail)
+        before = world.cluster.status
+        world.once()
+        check(world, before)
+    world.cluster.faults.clear()
+    for _ in range(12):
+        before = world.cluster.status
+        if world.once().requeue_after != 0:
+            break
+        check(world, before)
+    else:
+        raise AssertionError("it never comes to rest")
+    calm, calls = world.cluster.status, list(world.cluster.calls)
+    world.once()
+    if calls == world.cluster.calls:
+        assert world.cluster.status == calm
+    else:  # a deletion had to follow what was written
+        assert {call[0] for call in world.cluster.calls[len(calls) :]} <= {"delete", "delete-pod", "status"}
