@@ -55,9 +55,11 @@ def test_what_the_pod_was_given_for_its_rendezvous_does_not_reach_torchrun() -> 
     assert not set(pod) - {"HF_HOME"} & set(clean)
 
 
-def test_threads_are_shared_out_unless_the_user_said_how_many() -> None:
+def test_all_cores_but_one_are_shared_out_unless_the_user_said_how_many() -> None:
     launch = Launch(Torchrun(nproc_per_node=4), Path("/logs"))
-    assert worker_environment({}, launch, cores=16)["OMP_NUM_THREADS"] == "4"
+    assert worker_environment({}, launch, cores=17)["OMP_NUM_THREADS"] == "4"
+    assert worker_environment({}, launch, cores=16)["OMP_NUM_THREADS"] == "3"
+    assert worker_environment({}, launch, cores=16)["OMP_WAIT_POLICY"] == "PASSIVE"
     assert worker_environment({}, launch, cores=2)["OMP_NUM_THREADS"] == "1"
     assert worker_environment({"OMP_NUM_THREADS": "3"}, launch, cores=16)["OMP_NUM_THREADS"] == "3"
 
