@@ -31,9 +31,11 @@ def backend(script: Path, log: Path) -> tuple[types.ModuleType, Callable[[], Non
 
     def run_training() -> None:
         process = module.StreamablePopen(str(log), ["torchrun", "--standalone", str(script), "--flag"])
-        process.listen()
-        if process.poll():
-            raise RuntimeError("Suffered a failure during distributed training.")
+        try:
+            process.listen()
+        finally:  # whatever was raised, as in the real ones
+            if process.poll():
+                raise RuntimeError("Suffered a failure during distributed training.")
 
     return module, run_training
 

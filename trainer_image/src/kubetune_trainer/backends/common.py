@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -11,6 +12,8 @@ from typing import Any, Literal
 
 from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint
 from kubetune_trainer.plugins.saving import STATE_FILE
+
+log = logging.getLogger(__name__)
 
 DEFAULT_EPOCHS = 1  # both backends'
 
@@ -36,6 +39,11 @@ def renamed(parameters: Mapping[str, Any], names: Mapping[str, str]) -> dict[str
 def uses_flash_attention(run: BackendRun) -> bool:
     """Both backends want flash_attn on a GPU; where it is not installed they pad (instructlab) or use sdpa (mini-trainer)."""
     return run.device == "gpu" and find_spec("flash_attn") is not None
+
+
+def warn_without_flash_attention(run: BackendRun) -> None:
+    if run.device == "gpu" and not uses_flash_attention(run):
+        log.warning("flash_attn is not installed: training works without it, but slower and with more memory")
 
 
 def timestamp(value: Any) -> datetime | None:

@@ -39,6 +39,7 @@ class InstructLabTraining:
         from instructlab.training import main_ds
         from instructlab.training.config import TorchrunArgs
 
+        common.warn_without_flash_attention(run)
         torchrun = TorchrunArgs(nproc_per_node=run.torchrun.nproc_per_node, nnodes=1, node_rank=run.torchrun.node_rank, rdzv_id="0")
         arguments = training_args(run)
         launch_training(main_ds, lambda: main_ds.run_training(torchrun, arguments), launch_of(run), prepare=lambda: link_data(run))
@@ -131,6 +132,8 @@ def launch_of(run: BackendRun) -> Launch:
     }
     if not common.uses_flash_attention(run):
         plugins["even_minibatches"] = {}
+    if run.device == "cpu":
+        plugins["loader_workers"] = {"count": 0}
     return Launch(run.torchrun, common.node_log_dir(run), run.device, plugins)
 
 

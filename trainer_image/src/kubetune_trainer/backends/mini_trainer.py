@@ -49,6 +49,7 @@ class MiniTrainer:
 
         if run.parameters.get("osft_memory_efficient_init"):
             log.warning("osft_memory_efficient_init has no effect: mini-trainer always loads the model on one rank only")
+        common.warn_without_flash_attention(run)
         torchrun = TorchrunArgs(nproc_per_node=run.torchrun.nproc_per_node, node_rank=run.torchrun.node_rank)
         arguments = training_args(run)
         launch_training(api_train, lambda: api_train.run_training(torchrun, arguments), launch_of(run))
