@@ -17,7 +17,7 @@ from tiny import write_messages
 from kubetune_trainer.backends.base import BackendRun, Torchrun
 from kubetune_trainer.checkpoints import check_manifest, read_manifest
 from kubetune_trainer.contract import FailureClass, JobIdentity, Report
-from kubetune_trainer.data.preflight import ModelFacts
+from kubetune_trainer.data.preflight import PROBE, ModelFacts
 from kubetune_trainer.errors import ConfigurationError, DataError, TrainingError
 from kubetune_trainer.parameters import OSFTParameters, SFTParameters
 from kubetune_trainer.plan import check_last_step_is_saved, fill_parameters
@@ -200,6 +200,7 @@ def test_an_attempts_directory_must_be_new(plan_of: Any, tmp_path: Path):
     """Another container of the same attempt may still be writing there. The other nodes' data may be there first."""
     out = tmp_path / "job" / "attempt-1"
     (out / "data" / "node-1").mkdir(parents=True)
+    (out / f"{PROBE}x").touch()  # another node proves that it can write
     assert run_training(plan_of()).reached_end
 
     backend = ScriptedBackend()

@@ -13,7 +13,7 @@ from typing import Any
 from kubetune_trainer.backends.base import BackendRun
 from kubetune_trainer.checkpoints.resume import Choice, Fit, choose
 from kubetune_trainer.contract import FailureClass, Outcome
-from kubetune_trainer.data.preflight import ModelFacts, check_dataset, check_model, check_output
+from kubetune_trainer.data.preflight import PROBE, ModelFacts, check_dataset, check_model, check_output
 from kubetune_trainer.data.tokenise import DataReport, DataRequest, tokenise
 from kubetune_trainer.errors import ConfigurationError, TrainingError
 from kubetune_trainer.monitor import Monitor
@@ -124,7 +124,8 @@ def _clear_the_way(plan: RunPlan) -> None:
     if not plan.output_dir.is_dir():
         return
     if plan.job is not None:
-        strangers = sorted(path.name for path in plan.output_dir.iterdir() if path.name != "data")  # the other nodes' data
+        names = (path.name for path in plan.output_dir.iterdir())
+        strangers = sorted(name for name in names if name != "data" and not name.startswith(PROBE))  # the other nodes' preflight
         if strangers:
             message = f"{plan.output_dir} already holds {', '.join(strangers[:5])}: another run of this attempt wrote there"
             raise TrainingError(FailureClass.BACKEND_ERROR, f"{message}; the next attempt gets a directory of its own")

@@ -21,6 +21,9 @@ from kubetune_trainer.errors import ConfigurationError, TrainingError
 MODEL_FIELD = "model_path"
 OUTPUT_FIELD = "ckpt_output_dir"
 
+PROBE = ".kubetune-probe-"
+"""How the names of the files begin by which each node proves that it can write."""
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -153,7 +156,7 @@ def check_output(path: Path, *, field: str = OUTPUT_FIELD) -> None:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path, prefix=".kubetune-"):
+        with tempfile.NamedTemporaryFile(dir=path, prefix=PROBE):
             pass
     except OSError as error:
         if error.errno in FULL:
