@@ -109,9 +109,9 @@ def test_what_does_not_exist_is_none():
 
 
 def test_without_the_training_operators_crd_the_error_says_what_to_install():
-    with cluster(status(404, "the server could not find the requested resource")) as (subject, _, _waits):
-        with pytest.raises(ClusterError, match="install the Kubeflow training operator"):
-            asyncio.run(subject.pytorchjobs("default", UID))
+    missing, remedy = status(404, "the server could not find the requested resource"), "install the Kubeflow training operator"
+    with cluster(missing) as (subject, _, _waits), pytest.raises(ClusterError, match=remedy):
+        asyncio.run(subject.pytorchjobs("default", UID))
 
 
 def page(*names: str, more: str = "") -> Answer:

@@ -54,57 +54,64 @@ class World:
     def attempt(self) -> int:
         return max((int(name.rsplit("-", 1)[1]) for name in self.cluster.children), default=0)
 
-    def play(self, what, detail) -> None:
-        cluster = self.cluster
-        cluster.now = at(self.second)
-        match what:
-            case "wait":
-                self.second += detail
-            case "start":
-                cluster.faults = {detail: [ClusterError("the operator was killed")]} if detail else {}
-                self.start()
-            case "start and end":
-                self.start()
-                self.end_well(detail)
-                self.once()
-            case "start and fail":
-                self.start()
-                self.fail(0, detail, None)
-                self.once()
-                self.once()
-                self.second += 400
-            case "run" if self.attempt() and not cluster.pod_objects:
-                cluster.run_pods(self.attempt(), NODES)
-            case "end well":
-                self.end_well(detail)
-            case "fail":
-                self.fail(*detail)
-            case "lose child" if cluster.children:
-                cluster.remove_child(next(iter(cluster.children)))
-            case "lose pod" if len(self.pods()) > detail:
-                cluster.graceful = True
-                cluster.take_pod(self.pods()[detail])
-                cluster.graceful = False
-            case "suspend":
-                cluster.change_spec(runPolicy={"backoffLimit": LIMIT, "suspend": detail})
-            case "respec":
-                cluster.change_spec(training={"numEpochs": detail})
-            case "break spec":
-                cluster.change_spec(training={"numEpoch": 3})
-            case "save":
-                saved = checkpoint(detail, kind="full-state", time=at(self.second), attempt=self.attempt() or 1)
-                cluster.report(checkpoints=[saved.model_dump(mode="json", by_alias=True, exclude_none=True)])
-            case "fault":
-                cluster.faults.setdefault(detail, []).append(ClusterError("the cluster does not answer"))
-            case "conflict":
-                cluster.faults.setdefault("write_status", []).append(ClusterError("conflict", status=409))
+    def play(self, what: str, detail) -> None:
+        self.cluster.now = at(self.second)
+        getattr(self, what.replace(" ", "_"))(detail)
 
-    def start(self) -> None:
+    def wait(self, seconds) -> None:
+        self.second += seconds
+
+    def start(self, fault) -> None:
         """A whole gang runs, if the controller has asked for one."""
+        self.cluster.faults = {fault: [ClusterError("the operator was killed")]} if fault else {}
         self.once()
+        self.run(None)
+        self.once()
+
+    def run(self, _) -> None:
         if self.attempt() and not self.cluster.pod_objects:
             self.cluster.run_pods(self.attempt(), NODES)
-            self.once()
+
+    def start_and_end(self, how) -> None:
+        self.start(None)
+        self.end_well(how)
+        self.once()
+
+    def start_and_fail(self, code) -> None:
+        self.start(None)
+        self.fail((0, code, None))
+        self.once()
+        self.once()
+        self.second += 400
+
+    def lose_child(self, _) -> None:
+        if self.cluster.children:
+            self.cluster.remove_child(next(iter(self.cluster.children)))
+
+    def lose_pod(self, index) -> None:
+        if index < len(self.pods()):
+            self.cluster.graceful = True
+            self.cluster.take_pod(self.pods()[index])
+            self.cluster.graceful = False
+
+    def suspend(self, wanted) -> None:
+        self.cluster.change_spec(runPolicy={"backoffLimit": LIMIT, "suspend": wanted})
+
+    def respec(self, epochs) -> None:
+        self.cluster.change_spec(training={"numEpochs": epochs})
+
+    def break_spec(self, _) -> None:
+        self.cluster.change_spec(training={"numEpoch": 3})
+
+    def save(self, step) -> None:
+        saved = checkpoint(step, kind="full-state", time=at(self.second), attempt=self.attempt() or 1)
+        self.cluster.report(checkpoints=[saved.model_dump(mode="json", by_alias=True, exclude_none=True)])
+
+    def fault(self, method) -> None:
+        self.cluster.faults.setdefault(method, []).append(ClusterError("the cluster does not answer"))
+
+    def conflict(self, _) -> None:
+        self.cluster.faults.setdefault("write_status", []).append(ClusterError("conflict", status=409))
 
     def end_well(self, how: str) -> None:
         masters = [name for name in self.pods() if name.endswith("master-0")]
@@ -121,8 +128,8 @@ class World:
         if how == "verified":
             self.reached.add(number)
 
-    def fail(self, index, code, kind) -> None:
-        pods = self.pods()
+    def fail(self, how) -> None:
+        (index, code, kind), pods = how, self.pods()
         if index < len(pods):
             number = int(pods[index].split("-")[2])
             self.cluster.end_pod(pods[index], code, failure(kind, number, "x" * 3000) if kind else "no json " * 400)
