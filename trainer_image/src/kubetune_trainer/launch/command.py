@@ -86,7 +86,8 @@ def worker_environment(base: Mapping[str, str], launch: Launch, *, cores: int) -
 def thread_defaults(processes: int, cores: int) -> dict[str, str]:
     """OpenMP's threads of each rank: the ranks share all cores but one, and a thread that waits gives its core away.
 
-    Threads wait for one another at every parallel region. With one a core, whatever else runs holds one of them up and the others
-    spin: five SVDs took 1.2 s on one thread and 20 to 39 s on two, on two cores that others used as well (2.5 s if waiting is passive).
+    Threads wait for one another at every parallel region. With one a core, whatever else runs holds one of them up and the
+    others spin: five SVDs took 1.2 s on one thread and 20 to 39 s on two, on two cores that others used as well (2.5 s if
+    waiting is passive).
     """
     return {"OMP_NUM_THREADS": str(max(1, (cores - 1) // processes)), "OMP_WAIT_POLICY": "PASSIVE"}
