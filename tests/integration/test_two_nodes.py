@@ -17,12 +17,28 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "cpu"
 
 def difference(one: Path, other: Path) -> float:
     """||a - b|| / ||a|| over all weights of two checkpoints."""
-    from safetensors.torch import load_file
-
-    a, b = load_file(one / "model.safetensors"), load_file(other / "model.safetensors")
+    a, b = weights(one), weights(other)
     assert a.keys() == b.keys()
     squared = sum(float((a[name].double() - b[name].double()).square().sum()) for name in a)
     return (squared / sum(float(a[name].double().square().sum()) for name in a)) ** 0.5
+
+
+def minibatches(workspace: Workspace, resource: dict[str, Any], node: int) -> set[int]:
+    """How many mini-batches the node's rank computed in each step of eight samples over all ranks."""
+    if resource["kind"] == "SFTJob":
+        steps = workspace.metrics(resource, f"training_params_and_metrics_global{node}.jsonl")
+        assert {(step["rank"], step["batch_size"]) for step in steps} == {(node, 8)}
+        return {step["num_minibatches"] for step in steps}
+    steps = workspace.metrics(resource, f"training_metrics_{node}.jsonl")
+    assert {step["num_samples"] for step in steps} == {8.0}
+    return {step["grad_accum"] for step in steps}
+
+
+def weights(checkpoint: Path) -> dict[str, Any]:
+    """Without the rotary embedding's frequencies: buffers that mini-trainer saves and transformers computes from the config."""
+    from safetensors.torch import load_file
+
+    return {name: value for name, value in load_file(checkpoint / "model.safetensors").items() if not name.endswith("inv_freq")}
 
 
 def succeeded(ended: Ended) -> dict[str, Any]:
@@ -37,6 +53,8 @@ def test_weights_equal_those_of_one_process(workspace: Workspace, kind: str) -> 
     one = succeeded(workspace.run(workspace.job(kind, "one", nodes=1, training=training), "-o", "json"))
 
     assert two["status"]["progress"]["step"] == one["status"]["progress"]["step"] == 12
+    assert minibatches(workspace, two, node=0) == minibatches(workspace, two, node=1) == {1}  # half a batch each:
+    assert minibatches(workspace, one, node=0) == {2}  # the same eight samples are two mini-batches of one process
     assert difference(workspace.model, workspace.checkpoint(one)) > 0.01  # it learned
     assert difference(workspace.checkpoint(one), workspace.checkpoint(two)) < 1e-3
 

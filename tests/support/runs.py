@@ -34,7 +34,8 @@ class Workspace:
 
     def job(self, kind: str = "SFTJob", name: str = "tiny", **spec: Any) -> dict[str, Any]:
         """A small job on CPU; `spec` replaces whole fields, and `training` is merged."""
-        training = {"effectiveBatchSize": 8, "maxSeqLen": 128, "maxTokensPerGpu": 512, "learningRate": 1e-3}
+        # 180 tokens hold four samples of 43: a batch of eight is two mini-batches, on two nodes one each
+        training = {"effectiveBatchSize": 8, "maxSeqLen": 64, "maxTokensPerGpu": 180, "learningRate": 1e-3}
         training |= {"unfreezeRankRatio": 0.5} if kind == "OSFTJob" else {}
         base = {
             "model": {"uri": str(self.model)},
@@ -86,6 +87,11 @@ class Workspace:
         """The final checkpoint's directory."""
         uri = resource["status"]["finalCheckpoint"]["uri"]
         return self.state / "volumes" / uri.removeprefix("pvc://")
+
+    def metrics(self, resource: dict[str, Any], name: str) -> list[dict[str, Any]]:
+        """The optimizer steps in a metrics file of the backend, below the last attempt's directory."""
+        lines = (self.checkpoint(resource).parents[1] / name).read_text().splitlines()
+        return [step for step in map(json.loads, lines) if "step" in step]
 
     def close(self) -> None:
         for process in self.started:
