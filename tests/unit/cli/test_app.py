@@ -150,6 +150,14 @@ def test_what_does_not_happen_here_is_said(call) -> None:
     assert "spec.template.sidecars (logger) do not run here" in call("run", write(sft(template=template))).stderr
 
 
+def test_ctrl_c_before_the_start_is_130_too(call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kubetune.cli.run.run_file", interrupted)
+    assert call("run", "job.yaml").exit_code == 130
+
+
 def test_a_configmap_in_the_file_is_there_for_the_job(call) -> None:
     configmap = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "data"}, "data": {"a.jsonl": "{}"}}
     result = call("run", write(configmap, sft(dataset={"uri": "configMap://data/a.jsonl"})))

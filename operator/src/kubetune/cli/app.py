@@ -32,9 +32,13 @@ def run(**arguments: Any) -> None:
 
     The same command goes on from the last verified checkpoint if it was interrupted or failed.
     """
-    from kubetune.cli.run import Options, run_file
+    try:
+        from kubetune.cli.run import Options, run_file
 
-    raise SystemExit(run_file(Options(**arguments)))
+        code = run_file(Options(**arguments))
+    except KeyboardInterrupt:  # before anything was started; later it is the session's to answer
+        code = 130
+    raise SystemExit(code)
 
 
 @kubetune.command(short_help="Check jobs without running them.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -38,6 +39,10 @@ class Options:
 
 def run_file(options: Options) -> int:
     """Runs the job to its end and prints it; the exit code. Raises UserError."""
+    if sys.platform != "linux":
+        raise UserError(
+            f"kubetune run needs Linux, this is {sys.platform}: pods are held together by prctl(2); use a Linux machine"
+        )
     file = read_job(options.file)
     document = with_device(file.job, options.device)
     job, document = parse(document, options.file), as_json(document)
