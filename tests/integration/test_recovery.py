@@ -15,7 +15,7 @@ from tiny import write_messages
 
 pytestmark = pytest.mark.train
 
-ROWS, BATCH, EPOCHS = 320, 4, 3
+ROWS, BATCH, EPOCHS = 240, 4, 3
 STEPS = ROWS // BATCH
 
 
