@@ -137,7 +137,10 @@ def test_the_required_and_the_optional_arguments_are_told_with_their_types() -> 
         ),
         ({"effective_batch_size": 8, "nproc_per_node": 0}, "nproc_per_node: 0 is no whole number from 1"),
         ({"effective_batch_size": 8, "device": "tpu"}, "device: 'tpu' is not known"),
-        ({"effective_batch_size": 8, "backend": "minitrainer"}, r"backend: 'minitrainer' is not known; did you mean mini-trainer\?"),
+        (
+            {"effective_batch_size": 8, "backend": "minitrainer"},
+            r"backend: 'minitrainer' is not known; did you mean mini-trainer\?",
+        ),
     ],
 )
 def test_what_is_wrong_is_a_value_error_that_says_what_to_do(arguments: dict[str, Any], message: str, plans: list[RunPlan]) -> None:

@@ -82,7 +82,7 @@ def run_policy() -> KubeflowOrgV1RunPolicy:
 
     Pods stay after the end (None): the outcome is in the master's termination message, and a failed attempt's logs and exit codes
     say why. kubetune deletes them once it has read all that; Running would also kill a straggler before it said anything.
-    No backoffLimit: when it is reached, even 0, the training operator (1.9.3) deletes every pod whatever cleanPodPolicy says, and the
-    outcome with it. With restartPolicy Never a failed pod fails the PyTorchJob without it, too.
+    No backoffLimit: when it is reached, even 0, the training operator (1.9.3) deletes every pod whatever cleanPodPolicy says, and
+    the outcome with it. With restartPolicy Never a failed pod fails the PyTorchJob without it, too.
     """
     return KubeflowOrgV1RunPolicy(clean_pod_policy="None")
