@@ -17,7 +17,9 @@ def named_files(document: str) -> list[str]:
 
 @pytest.mark.parametrize("document", ["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md"])
 def test_every_file_that_a_document_names_exists(document: str) -> None:
-    missing = [name for name in named_files(document) if not (ROOT / name).exists() and "/" in name and not name.startswith("backends/")]
+    missing = [
+        name for name in named_files(document) if not (ROOT / name).exists() and "/" in name and not name.startswith("backends/")
+    ]
     assert missing == []
 
 
