@@ -8,7 +8,7 @@ UV := $(BIN)/uv
 READY := $(VENV)/.ready
 MODEL_READY := $(VENV)/.demo-model-ready
 
-# Threads of different processes wait for each other on few cores: one each is faster there (docs/development.md).
+# Threads of different processes wait for each other on few cores: one each is faster there.
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
