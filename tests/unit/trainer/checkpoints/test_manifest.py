@@ -123,3 +123,11 @@ def test_torn(state: Path, breaks: Any, says: str):
 
 def test_no_directory(tmp_path: Path):
     assert check_manifest(tmp_path / "none")
+
+
+def test_files_become_readable_for_other_users(tmp_path: Path) -> None:
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(b"x")
+    weights.chmod(0o600)
+    write_manifest(tmp_path, manifest())
+    assert weights.stat().st_mode & 0o777 == 0o644

@@ -104,6 +104,7 @@ def launch_of(run: BackendRun) -> Launch:
     policy = run.checkpoint
     plugins: dict[str, Mapping[str, Any]] = {
         "tied_embeddings": {},
+        "computed_buffers": {},
         "periodic_save_osft": {
             "every_epoch": policy.every_epoch,
             "every_steps": policy.every_steps,

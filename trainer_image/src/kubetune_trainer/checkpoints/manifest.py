@@ -55,6 +55,7 @@ def write_manifest(directory: Path, manifest: Manifest) -> Manifest:
         OSError: a file cannot be read, or the manifest not be written.
 
     """
+    _make_readable(directory)
     complete = manifest.model_copy(update={"files": tuple(_describe(directory)), "versions": _versions()})
     target, scratch = directory / MANIFEST_NAME, directory / f".{MANIFEST_NAME}.writing"
     with scratch.open("w") as file:
@@ -106,6 +107,13 @@ def _compare(directory: Path, expected: File) -> str | None:
     except OSError as error:
         return f"{expected.path} cannot be read ({error.strerror})"
     return None
+
+
+def _make_readable(directory: Path) -> None:
+    """Safetensors writes with mode 0600; whoever serves the model from the shared volume is another user."""
+    for path in directory.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(path.stat().st_mode | 0o444)
 
 
 def _describe(directory: Path) -> Iterator[File]:

@@ -6,7 +6,15 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
-PLUGINS = ("tied_embeddings", "even_minibatches", "loader_workers", "periodic_save_sft", "periodic_save_osft", "svd_cache")
+PLUGINS = (
+    "tied_embeddings",
+    "computed_buffers",
+    "even_minibatches",
+    "loader_workers",
+    "periodic_save_sft",
+    "periodic_save_osft",
+    "svd_cache",
+)
 
 
 def install(chosen: Mapping[str, Mapping[str, Any]]) -> None:
