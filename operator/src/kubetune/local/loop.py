@@ -45,7 +45,21 @@ class JobLoop:
 
     async def run(self, stop: asyncio.Event) -> Manifest:
         """Until the job is finished, or `stop` is set; returns it. Raises ClusterError if an attempt cannot be started here."""
-        return await self._until(lambda job: Phase(job["status"]["phase"]).finished, stop)
+        job = await self._until(lambda job: Phase(job["status"]["phase"]).finished, stop)
+        if job["status"]["phase"] == Phase.SUCCEEDED:
+            await self._let_pods_end(job)
+        return job
+
+    async def _let_pods_end(self, job: Manifest) -> None:
+        """The master says that it is done a moment before the other nodes are: they are not to be killed for it."""
+        until = time.monotonic() + self._settings.straggler_seconds
+        namespace, uid = self._key.namespace, job["metadata"]["uid"]
+        while time.monotonic() < until:
+            self._cluster.refresh()
+            pods = await self._cluster.pods(namespace, uid)
+            if all(pod.get("status", {}).get("phase") in ENDED for pod in pods):
+                return
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def suspend(self) -> Manifest:
         """Ends the live attempt the way runPolicy.suspend does: the pods' last words are read, no restart is counted."""
@@ -100,3 +114,4 @@ class JobLoop:
 
 
 FINISHED = (Phase.SUCCEEDED, Phase.FAILED)
+ENDED = ("Succeeded", "Failed")

@@ -15,7 +15,7 @@ STOPPED_BY_US = frozenset({FailureClass.DEADLINE_EXCEEDED, FailureClass.HANG})
 """Failures of pods that run on, by definition: they are stopped even where pods are to stay."""
 
 
-def finished(observed: Observation, _settings: ControllerSettings, now: datetime) -> Decision | None:
+def finished(observed: Observation, settings: ControllerSettings, now: datetime) -> Decision | None:
     """Succeeded and Failed are final, but for a job that never started because of its spec: that one may be mended."""
     status = observed.status
     if status.phase is None or not status.phase.finished or may_be_mended(observed):
@@ -23,8 +23,10 @@ def finished(observed: Observation, _settings: ControllerSettings, now: datetime
     policy = observed.job.spec.run_policy if observed.job else RunPolicy()
     wait = seconds_to_live(observed, policy, now)
     expired = wait is not None and wait <= 0
-    actions = remove_all(observed, policy) if expired else clean_pods(observed, policy)
-    requeue = None if expired or wait is None else wait
+    patience = patience_left(observed, settings, now)
+    actions = remove_all(observed, policy) if expired else clean_pods(observed, policy) if patience <= 0 else ()
+    due = [seconds for seconds in (wait, patience) if seconds is not None and seconds > 0]
+    requeue = None if expired or not due else min(due)
     reason, message = said_at_the_end(observed, status.phase)
     return Decision(status.phase, reason, message, actions=actions, stalled=status.phase is Phase.FAILED, requeue_after=requeue)
 
@@ -38,6 +40,14 @@ def said_at_the_end(observed: Observation, phase: Phase) -> tuple[str, str]:
 def may_be_mended(observed: Observation) -> bool:
     """Failed before the first attempt: a new generation of the spec is looked at afresh."""
     return observed.never_started and observed.status.observed_generation != observed.generation
+
+
+def patience_left(observed: Observation, settings: ControllerSettings, now: datetime) -> float:
+    """Seconds for which pods that still run may end by themselves; 0 or less where none does, or the job has Failed."""
+    end = observed.status.completion_time
+    if observed.status.phase is not Phase.SUCCEEDED or end is None or all(pod.ended for pod in observed.pods):
+        return 0.0
+    return settings.straggler_seconds - (now - end).total_seconds()
 
 
 def seconds_to_live(observed: Observation, policy: RunPolicy, now: datetime) -> float | None:
