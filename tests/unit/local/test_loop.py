@@ -50,7 +50,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     clusters: list[LocalCluster] = []
 
     def start(
-        script: str, seen: Callable[[dict[str, Any]], None] = lambda _: None, **run_policy: Any
+        script: str, seen: Callable[[dict[str, Any]], None] = lambda _: None, *, nodes: int = 1, **run_policy: Any
     ) -> tuple[LocalCluster, JobLoop]:
         file = tmp_path / "trainer.py"
         file.write_text(TRAINER + script)
@@ -63,7 +63,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             "apiVersion": "kubetune.dev/v1alpha1",
             "kind": "SFTJob",
             "metadata": {"name": "a"},
-            "spec": spec | {"runPolicy": run_policy},
+            "spec": spec | {"runPolicy": run_policy, "nodes": nodes},
         }
         cluster.store.put(new_job(document, utc_now()))
         return cluster, loop_of(cluster, seen)
@@ -98,6 +98,25 @@ def test_a_job_runs_to_success_and_every_change_is_told(start) -> None:
     versions = [int(job["metadata"]["resourceVersion"]) for job in told]
     assert versions == sorted(set(versions))
     assert told[-1]["status"]["phase"] == "Succeeded"
+
+
+def test_a_worker_that_ends_after_the_master_is_not_killed_for_it(start, tmp_path: Path) -> None:
+    cluster, loop = start(
+        f"""
+if os.environ["PET_NODE_RANK"] == "0":
+    succeed()
+from pathlib import Path
+(stored,) = Path({str(tmp_path)!r}).glob("state/resources/sftjob/*/a*")
+deadline = time.monotonic() + 30
+while '"phase": "Succeeded"' not in stored.read_text() and time.monotonic() < deadline:
+    time.sleep(0.05)
+time.sleep(0.5)
+""",
+        nodes=2,
+    )
+    assert run(loop)["phase"] == "Succeeded"
+    pods = asyncio.run(cluster.pods("default", cluster.store.get("SFTJob", "default", "a")["metadata"]["uid"]))
+    assert [pod["status"]["phase"] for pod in pods] == ["Succeeded", "Succeeded"]
 
 
 def test_a_failure_is_retried_from_the_last_verified_state(start) -> None:

@@ -33,7 +33,7 @@ class ControllerSettings:
     """How long after its grace period a pod that should be gone is still waited for. A lost node's pods never go."""
 
     straggler_seconds: float = 30.0
-    """How long after success the other nodes' pods may take to end by themselves: the master says that it is done a moment earlier."""
+    """How long after success the other nodes' pods may take to end by themselves: the master is only a moment ahead."""
 
     upstream_seconds: float = 15.0
     """How often a job that waits for another (resumeFrom.jobRef) looks at it."""
