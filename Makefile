@@ -8,6 +8,9 @@ UV := $(BIN)/uv
 READY := $(VENV)/.ready
 MODEL_READY := $(VENV)/.demo-model-ready
 
+# Without bytecode on disk every process compiles the thousands of files that it imports, again and again.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Threads of different processes wait for each other on few cores: one each is faster there.
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
