@@ -25,6 +25,7 @@ console = Console(stderr=False)
 def main() -> int:
     began = time.monotonic()
     console.rule("1. The model, as it comes")
+    os.environ["TQDM_DISABLE"] = "1"  # transformers' bars: the job's own is the one to look at
     convert(MODEL)
     questions = yaml.safe_load((HERE / "questions.yaml").read_text())
     before = ask(MODEL, questions)
@@ -37,7 +38,9 @@ def main() -> int:
     after = ask(checkpoint, questions)
     show(questions, {"before": before, "after": after})
     draw_loss(checkpoint.parents[1])
-    console.print(f"loss curve: {PICTURE}\ncheckpoint: {checkpoint}\nthe demo took {time.monotonic() - began:.0f} s")
+    for name, path in (("loss curve", PICTURE), ("checkpoint", checkpoint)):
+        console.print(f"{name}: {os.path.relpath(path)}", soft_wrap=True)
+    console.print(f"the demo took {time.monotonic() - began:.0f} s, set-up not counted")
     return verdict(questions, after)
 
 
