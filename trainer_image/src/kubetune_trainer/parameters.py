@@ -79,7 +79,7 @@ class SFTParameters(TrainingParameters):
     )
     max_seq_len: Count | None = Field(
         default=None,
-        description="Samples of this many tokens or more are left out and counted. Default: 4096, or the model's "
+        description="Longest sample in tokens: those of this length or more are left out and counted. Default: 4096, or the model's "
         "max_position_embeddings where that is smaller (kubetune's; the backend has none).",
     )
     max_tokens_per_gpu: Count | None = Field(
@@ -135,7 +135,7 @@ class OSFTParameters(TrainingParameters):
     max_tokens_per_gpu: Count = Field(
         description="Tokens of a mini-batch on one GPU: the cap on memory. Not less than the longest sample that maxSeqLen keeps."
     )
-    max_seq_len: Count = Field(description="Samples of this many tokens or more are left out and counted (processed: of more).")
+    max_seq_len: Count = Field(description="Longest sample in tokens: those of this length or more are left out and counted.")
     learning_rate: Positive = Field(
         description="Peak learning rate of AdamW. Not comparable with SFT's: at an equal rate OSFT moves its matrices further."
     )
