@@ -79,8 +79,8 @@ class SFTParameters(TrainingParameters):
     )
     max_seq_len: Count | None = Field(
         default=None,
-        description="Longest sample in tokens: those of this length or more are left out and counted. Default: 4096, or the model's "
-        "max_position_embeddings where that is smaller (kubetune's; the backend has none).",
+        description="Longest sample in tokens: those of this length or more are left out and counted. Default: 4096, or the "
+        "model's max_position_embeddings where that is smaller (kubetune's; the backend has none).",
     )
     max_tokens_per_gpu: Count | None = Field(
         default=None,
