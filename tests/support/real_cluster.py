@@ -15,7 +15,7 @@ from kubernetes import client
 from waiting import until
 
 from kubetune.api import GROUP, VERSION
-from kubetune.cluster import ATTEMPT, JOB_UID, ClusterError
+from kubetune.cluster import ATTEMPT, JOB_UID
 from kubetune.controller.kubernetes_api import APPLY, KubernetesApi, Request, connect
 from kubetune.controller.kubernetes_cluster import PLURALS, PYTORCHJOBS
 
@@ -88,12 +88,8 @@ class Job:
 
     @property
     def exists(self) -> bool:
-        try:
-            self.get()
-        except ClusterError as error:
-            assert error.status == 404, error
-            return False
-        return True
+        name = f"metadata.name={self.name}"
+        return bool(self.namespace.api.items(self.namespace.jobs(self.kind), query={"fieldSelector": name}))
 
     @property
     def status(self) -> Manifest:
