@@ -20,7 +20,7 @@ from kubetune.controller.kubernetes_api import connect
 pytestmark = pytest.mark.cluster
 
 SEARCH = int(os.environ.get("KUBETUNE_SEARCH", "0"))
-"""So many random jobs instead of the same few hundred each time."""
+"""So many random jobs instead of the same 1500 each time."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_changes_of_a_started_job(api: client.CustomObjectsApi, namespace: Names
 
 
 @settings(
-    max_examples=SEARCH or 400,
+    max_examples=SEARCH or 1500,
     derandomize=not SEARCH,
     deadline=None,
     print_blob=False,

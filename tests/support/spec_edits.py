@@ -1,11 +1,12 @@
-"""A hypothesis strategy over jobs that a user might write: the smallest job with edits that the CRD's schema and the table suggest."""
+"""A hypothesis strategy over jobs that a user might write: a job of the table with edits that the CRD's schema and the
+table suggest."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from case import ABSENT, SMALLEST, edited
+from case import ABSENT, SMALLEST, Case, edited
 from cases import CASES
 from hypothesis import strategies as st
 
@@ -81,8 +82,8 @@ def edits(kind: str) -> st.SearchStrategy[list[tuple[str, Any]]]:
 @st.composite
 def jobs(draw: st.DrawFn) -> dict[str, Any]:
     """A whole document; edits that do not fit on one another are left out."""
-    kind = draw(st.sampled_from(sorted(SMALLEST)))
-    document = SMALLEST[kind]
+    document = draw(st.sampled_from(list(SMALLEST.values())) | st.sampled_from(CASES).map(Case.document))
+    kind = document["kind"]
     for path, value in draw(edits(kind)):
         try:
             document = edited(document, {path: value})
