@@ -15,9 +15,11 @@ def test_the_defaults_are_those_of_the_settings():
 
 def test_every_time_can_be_chosen():
     times = ["--sweep-seconds=60", "--poll-seconds=5", "--backoff-base-seconds=2.5", "--backoff-cap-seconds=20"]
-    given = settings(parser().parse_args(["--image=trainer:1", "--namespace=a", "--namespace=b", *times]))
+    places = ["--namespace=a", "--namespace=b"]
+    given = settings(parser().parse_args(["--image=trainer:1", "--straggler-seconds=7", *places, *times]))
     controller = given.controller
     assert (given.sweep_seconds, given.namespaces) == (60, ("a", "b"))
+    assert controller.straggler_seconds == 7
     assert (controller.poll_seconds, controller.backoff_base_seconds, controller.backoff_cap_seconds) == (5, 2.5, 20)
 
 

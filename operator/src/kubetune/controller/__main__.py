@@ -35,6 +35,7 @@ SECONDS = (
     ("poll", 30.0, "how often a live attempt is looked at when nothing is heard of it"),
     ("backoff-base", 10.0, "the wait before the first retry; with every further failure in a row it doubles"),
     ("backoff-cap", 300.0, "no retry waits longer than this"),
+    ("straggler", 30.0, "how long after success the other nodes' pods may take to end by themselves"),
 )
 
 
@@ -53,6 +54,7 @@ def settings(given: argparse.Namespace) -> OperatorSettings:
         poll_seconds=given.poll_seconds,
         backoff_base_seconds=given.backoff_base_seconds,
         backoff_cap_seconds=given.backoff_cap_seconds,
+        straggler_seconds=given.straggler_seconds,
     )
     return OperatorSettings(controller, tuple(given.namespace), given.workers, given.sweep_seconds)
 
