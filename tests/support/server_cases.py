@@ -1,6 +1,7 @@
 """The table of cases against a real API server: `python tests/support/server_cases.py KUBECONFIG`. Says every disagreement.
 
 Not part of the unit tests: it needs an API server that holds the CRDs of crds/, and leaves nothing in it.
+tests/cluster/test_validation.py runs the same.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ def said(error: ApiException) -> str:
     return str(error.body)
 
 
-def created(api: Any, document: dict[str, Any], **options: Any) -> str | None:
+def created(api: Any, document: dict[str, Any], namespace: str = NAMESPACE, **options: Any) -> str | None:
     """What the API server says against the document; None if it takes it."""
     try:
         api.create_namespaced_custom_object(
-            GROUP, VERSION, NAMESPACE, plural(document["kind"]), document, field_validation="Strict", **options
+            GROUP, VERSION, namespace, plural(document["kind"]), document, field_validation="Strict", **options
         )
     except ApiException as error:
         return said(error)
@@ -42,9 +43,9 @@ def without_indices(path: str) -> str:
     return re.sub(r"\[.*", "", path)
 
 
-def judge(api: Any, case: Case) -> str | None:
+def judge(api: Any, case: Case, namespace: str = NAMESPACE) -> str | None:
     """How the server's verdict differs from the table's; None if it does not."""
-    answer = created(api, case.document(), dry_run="All")
+    answer = created(api, case.document(), namespace, dry_run="All")
     if case.where is None:
         return None if answer is None else f"refused: {answer}"
     if answer is None:
@@ -54,24 +55,24 @@ def judge(api: Any, case: Case) -> str | None:
     return None if named else f"refused without {case.where}: {answer}"
 
 
-def judge_change(api: Any, change: Change) -> str | None:
+def judge_change(api: Any, change: Change, namespace: str = NAMESPACE) -> str | None:
     """The same for a change of a job that has started."""
     old, new = change.documents()
     kind, name = plural(old["kind"]), old["metadata"]["name"]
-    refused = created(api, old)
+    refused = created(api, old, namespace)
     if refused:
         return f"not even created: {refused}"
     try:
-        api.patch_namespaced_custom_object_status(GROUP, VERSION, NAMESPACE, kind, name, STARTED)
-        stored = api.get_namespaced_custom_object(GROUP, VERSION, NAMESPACE, kind, name)
-        api.replace_namespaced_custom_object(GROUP, VERSION, NAMESPACE, kind, name, {**stored, "spec": new["spec"]})
+        api.patch_namespaced_custom_object_status(GROUP, VERSION, namespace, kind, name, STARTED)
+        stored = api.get_namespaced_custom_object(GROUP, VERSION, namespace, kind, name)
+        api.replace_namespaced_custom_object(GROUP, VERSION, namespace, kind, name, {**stored, "spec": new["spec"]})
     except ApiException as error:
         answer = said(error)
         return None if change.refused and f"spec.{change.refused}" in answer else f"refused: {answer}"
     else:
         return f"accepted, but spec.{change.refused} changed" if change.refused else None
     finally:
-        api.delete_namespaced_custom_object(GROUP, VERSION, NAMESPACE, kind, name)
+        api.delete_namespaced_custom_object(GROUP, VERSION, namespace, kind, name)
 
 
 def main(kubeconfig: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 
 import kopf
@@ -22,18 +23,47 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--namespace", action="append", default=[], help="where to work, repeatable; default: everywhere")
     options.add_argument("--workers", type=int, default=8, help="jobs reconciled at the same time (8)")
-    options.add_argument("--sweep-seconds", type=float, default=300.0, help="how often every job is looked at regardless (300)")
+    for name, default, meaning in SECONDS:
+        options.add_argument(f"--{name}-seconds", type=seconds, default=default, help=f"{meaning} ({default:g})")
     options.add_argument("--liveness", help="URL at which liveness probes are answered, for instance http://0.0.0.0:8080/healthz")
     options.add_argument("--verbose", action="store_true", help="log what kopf does, too")
     return options
+
+
+SECONDS = (
+    ("sweep", 300.0, "how often every job is looked at regardless"),
+    ("poll", 30.0, "how often a live attempt is looked at when nothing is heard of it"),
+    ("backoff-base", 10.0, "the wait before the first retry; with every further failure in a row it doubles"),
+    ("backoff-cap", 300.0, "no retry waits longer than this"),
+    ("straggler", 30.0, "how long after success the other nodes' pods may take to end by themselves"),
+)
+
+
+def seconds(text: str) -> float:
+    """More than none: a wait of 0 would ask the API server without a pause. argparse says which option it was."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
+    return value
+
+
+def settings(given: argparse.Namespace) -> OperatorSettings:
+    """What the options say."""
+    controller = ControllerSettings(
+        render=RenderSettings(image=given.image),
+        poll_seconds=given.poll_seconds,
+        backoff_base_seconds=given.backoff_base_seconds,
+        backoff_cap_seconds=given.backoff_cap_seconds,
+        straggler_seconds=given.straggler_seconds,
+    )
+    return OperatorSettings(controller, tuple(given.namespace), given.workers, given.sweep_seconds)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Until SIGTERM or SIGINT."""
     given = parser().parse_args(arguments)
     kopf.configure(verbose=given.verbose)
-    controller = ControllerSettings(render=RenderSettings(image=given.image))
-    run_operator(OperatorSettings(controller, tuple(given.namespace), given.workers, given.sweep_seconds), liveness=given.liveness)
+    run_operator(settings(given), liveness=given.liveness)
 
 
 if __name__ == "__main__":
