@@ -41,7 +41,7 @@ def apply_path(job: JobIdentity) -> str:
 
 
 def apply_body(job: JobIdentity, report: Report, earlier: tuple[Checkpoint, ...] = ()) -> dict[str, object]:
-    """What is applied: progress and checkpoints. The UID makes a later job of the same name refuse it (409).
+    """What is applied: progress and checkpoints.
 
     Server-side apply drops what its manager no longer names, so the checkpoints of earlier attempts are named again.
     """
@@ -51,7 +51,7 @@ def apply_body(job: JobIdentity, report: Report, earlier: tuple[Checkpoint, ...]
     return {
         "apiVersion": API_VERSION,
         "kind": job.kind,
-        "metadata": {"name": job.name, "namespace": job.namespace, "uid": job.uid},
+        "metadata": {"name": job.name, "namespace": job.namespace},
         "status": {name: _json(value) for name, value in said.items() if value},
     }
 
