@@ -68,7 +68,7 @@ class InCluster:
 
     host: str
     port: int
-    folder: Path = SERVICE_ACCOUNT_DIR
+    folder: Path
     timeout: float = TIMEOUT_SECONDS
 
     def connect(self) -> http.client.HTTPConnection:
@@ -195,4 +195,4 @@ def api_reporter(contract: Contract, environment: Mapping[str, str]) -> ApiRepor
     if not host or not port.isdigit():
         logger.warning("progress is not reported: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT name no API server")
         return None
-    return ApiReporter(contract.job, InCluster(host, int(port)).apply, contract.earlier_checkpoints)
+    return ApiReporter(contract.job, InCluster(host, int(port), SERVICE_ACCOUNT_DIR).apply, contract.earlier_checkpoints)
