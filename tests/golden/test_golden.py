@@ -12,7 +12,7 @@ import yaml
 from kubetune.api import parse_job
 from kubetune.api.identity import output_subdir, procs_per_node
 from kubetune.render import AttemptPlan, RenderSettings, render_pytorchjob, to_yaml
-from kubetune_trainer.contract import CONTRACT_ENV, Contract
+from kubetune_trainer.contract import CONTRACT_ENV, Checkpoint, Contract
 
 SETTINGS = RenderSettings(image="registry.example/kubetune-trainer:0.1.0")
 CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/job.yaml"))
@@ -29,7 +29,10 @@ def plan_of(case: Path) -> AttemptPlan:
     file = case / "attempt.yaml"
     given = yaml.safe_load(file.read_text()) if file.exists() else {}
     return AttemptPlan(
-        number=given.get("number", 1), resume_from=tuple(given.get("resumeFrom", ())), model_uri=given.get("modelUri")
+        number=given.get("number", 1),
+        resume_from=tuple(given.get("resumeFrom", ())),
+        model_uri=given.get("modelUri"),
+        checkpoints=tuple(Checkpoint.model_validate(each) for each in given.get("checkpoints", ())),
     )
 
 

@@ -78,6 +78,7 @@ class FakeCluster:
         self.logs: dict[str, str] = {}
         self.events: list[tuple[str, str, str]] = []
         self.calls: list[tuple[str, Any]] = []
+        self.reporters: set[str] = set()  # namespaces that have the account under which masters report
         self.faults: dict[str, list[ClusterError]] = {}
         self.now = NOW
         self.graceful = False  # deleted pods linger until the test removes them
@@ -100,6 +101,10 @@ class FakeCluster:
     async def pods(self, namespace: str, job_uid: str) -> list[Manifest]:
         self._fault("pods")
         return [copy.deepcopy(p) for p in self.pod_objects.values() if p["metadata"]["labels"].get(JOB_UID) == job_uid]
+
+    async def ensure_reporter(self, namespace: str) -> None:
+        self._fault("ensure_reporter")
+        self.reporters.add(namespace)
 
     async def apply_pytorchjob(self, manifest: Manifest) -> Manifest:
         self._fault("apply_pytorchjob")

@@ -18,6 +18,9 @@ ATTEMPT = "kubetune.dev/attempt"
 
 FIELD_MANAGER = "kubetune"
 
+REPORTER = "kubetune-trainer"
+"""The ServiceAccount of pods whose job names none, its RoleBinding in the job's namespace, and the ClusterRole of both."""
+
 
 class ClusterError(Exception):
     """The cluster did not do as asked. `retryable`: the same call may succeed later (connection, 409, 429, 5xx)."""
@@ -42,6 +45,9 @@ class Cluster(Protocol):
 
     async def pods(self, namespace: str, job_uid: str) -> list[Manifest]:
         """The pods labelled with that job's UID."""
+
+    async def ensure_reporter(self, namespace: str) -> None:
+        """Makes the account under which the namespace's masters report (REPORTER) and its binding, if they are not there."""
 
     async def apply_pytorchjob(self, manifest: Manifest) -> Manifest:
         """Server-side apply with our field manager; returns the object as stored."""

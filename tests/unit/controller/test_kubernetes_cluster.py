@@ -40,6 +40,32 @@ def test_status_is_applied_with_preconditions_under_our_field_manager():
     }
 
 
+def test_the_reporters_account_and_its_binding_are_applied_once_a_minute():
+    with cluster(*[Answer()] * 4) as (subject, server, _):
+        for namespace in ("a", "a", "b"):
+            asyncio.run(subject.ensure_reporter(namespace))
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    assert [(asked.method, asked.path) for asked in server.asked] == [
+        ("PATCH", "/api/v1/namespaces/a/serviceaccounts/kubetune-trainer"),
+        ("PATCH", f"{rbac}/namespaces/a/rolebindings/kubetune-trainer"),
+        ("PATCH", "/api/v1/namespaces/b/serviceaccounts/kubetune-trainer"),
+        ("PATCH", f"{rbac}/namespaces/b/rolebindings/kubetune-trainer"),
+    ]
+    assert {asked.headers["Content-Type"] for asked in server.asked} == {"application/apply-patch+yaml"}
+    account, binding, *_ = (asked.body for asked in server.asked)
+    assert account["automountServiceAccountToken"] is False
+    assert binding["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "kubetune-trainer"}
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "kubetune-trainer", "namespace": "a"}]
+
+
+def test_an_account_that_was_refused_is_tried_again():
+    with cluster(status(403, "no"), Answer(), Answer()) as (subject, server, _):
+        with pytest.raises(ClusterError, match="no"):
+            asyncio.run(subject.ensure_reporter("a"))
+        asyncio.run(subject.ensure_reporter("a"))
+        assert len(server.asked) == 3
+
+
 def test_a_conflict_is_not_repeated_blindly():
     with cluster(CONFLICT) as (subject, server, waits):
         with pytest.raises(ClusterError, match="has been modified") as raised:

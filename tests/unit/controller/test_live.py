@@ -64,6 +64,15 @@ def test_a_hang_counts_from_the_start_of_training_not_of_the_pod():
     assert "no step was ever reported" in decision.failure.message
 
 
+def test_an_account_of_the_users_own_may_be_unable_to_report_and_that_is_no_hang():
+    spec = {"runPolicy": {"progressDeadlineSeconds": 60}, "template": {"serviceAccountName": "buckets"}}
+    assert standing(RUNNING, now=500, **spec).failure is None
+    observed = replace(first_attempt(**spec), pods=(RUNNING,))
+    reported = observed.status.model_copy(update={"progress": Progress(step=3, updated_time=at(20))})
+    assert decide(replace(observed, status=reported), SETTINGS, at(79)).failure is None
+    assert decide(replace(observed, status=reported), SETTINGS, at(80)).failure.reason == "Hang"
+
+
 def test_progress_of_an_earlier_attempt_is_no_progress():
     observed = first_attempt(runPolicy={"progressDeadlineSeconds": 60})
     late = observed.status.model_copy(update={"progress": Progress(step=99, updated_time=at(-1))})

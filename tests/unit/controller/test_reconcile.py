@@ -4,8 +4,15 @@ import pytest
 from fake_cluster import NOW, UID, FakeCluster, at, checkpoint, failure, job, stamp, success
 from loop import once, reasons, settle, started
 
+from kubetune.cluster import ClusterError, Manifest
 from kubetune.controller.reconcile import Outcome
-from kubetune_trainer.contract import FailureClass, Progress
+from kubetune_trainer.contract import CONTRACT_ENV, Contract, FailureClass, Progress
+
+
+def contract_of(child: Manifest) -> Contract:
+    (container,) = child["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]["containers"]
+    (document,) = (variable["value"] for variable in container["env"] if variable["name"] == CONTRACT_ENV)
+    return Contract.model_validate_json(document)
 
 
 @pytest.mark.parametrize("kind", ["SFTJob", "OSFTJob"])
@@ -147,9 +154,9 @@ def test_a_killed_worker_restarts_the_whole_gang_from_the_newest_verified_state(
     status = cluster.status
     assert status["restarts"] == 1
     assert status["attempts"][1]["resumedFrom"] == states[1].uri
-    contract = str(cluster.children["teach-sft-2"])
-    assert contract.index("full-state/20") < contract.index("full-state/10")
-    assert "full-state/25" not in contract
+    contract = contract_of(cluster.children["teach-sft-2"])
+    assert [path.rpartition("/")[2] for path in contract.resume_from] == ["20", "10"]
+    assert contract.earlier_checkpoints == tuple(states), "the next attempt's reports carry them on"
     assert status["progress"]["step"] == 27
     assert len(status["checkpoints"]) == 4
     assert status["goodput"] == {"queued": 5, "training": 65, "lost": 21, "waiting": 10}
@@ -232,3 +239,21 @@ def test_a_job_being_deleted_is_left_alone():
 def test_a_job_that_is_gone_is_nothing():
     cluster = FakeCluster(job())
     assert once(cluster, at(0), name="another") == Outcome()
+
+
+def test_the_masters_account_is_there_before_the_first_attempt():
+    cluster = FakeCluster(job())
+    cluster.faults["ensure_reporter"] = [ClusterError("rolebindings is forbidden", status=403, retryable=False)]
+    once(cluster, at(0))
+    assert cluster.children == {}
+    assert cluster.condition("Running")["message"] == "rolebindings is forbidden"
+    once(cluster, at(15))
+    assert cluster.reporters == {"default"}
+    assert list(cluster.children) == ["teach-sft-1"]
+
+
+def test_no_account_is_made_for_a_job_that_names_one():
+    cluster = FakeCluster(job(template={"serviceAccountName": "buckets"}))
+    once(cluster, at(0))
+    assert list(cluster.children) == ["teach-sft-1"]
+    assert cluster.reporters == set()

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from kubetune.cluster import JOB_NAME, MANAGED_BY
+from kubetune.cluster import JOB_NAME, MANAGED_BY, REPORTER
 from kubetune_trainer.contract import CONTRACT_ENV
 
 LOST = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
@@ -98,7 +98,6 @@ def test_a_toleration_of_scheduling_there_is_not_one_of_staying_there(render):
         ("priorityClassName", "high"),
         ("runtimeClassName", "nvidia"),
         ("schedulerName", "volcano"),
-        ("serviceAccountName", "trainer"),
     ],
 )
 def test_template_fields_reach_the_pod(render, field, value):
@@ -129,10 +128,25 @@ def test_grace_period(render):
     assert render(runPolicy={"terminationGracePeriodSeconds": 300}).pod["terminationGracePeriodSeconds"] == 300
 
 
-def test_no_token_and_no_service_variables(render):
-    pod = render().pod
-    assert pod["automountServiceAccountToken"] is False
-    assert pod["enableServiceLinks"] is False
+def test_no_service_variables(render):
+    assert render().pod["enableServiceLinks"] is False
+
+
+def test_the_master_alone_gets_a_token_to_report_with(render):
+    rendered = render(nodes=2)
+    pods = {kind: replica["template"]["spec"] for kind, replica in rendered.replicas.items()}
+    assert {kind: pod["automountServiceAccountToken"] for kind, pod in pods.items()} == {"Master": True, "Worker": False}
+    assert {pod["serviceAccountName"] for pod in pods.values()} == {REPORTER}
+    assert rendered.contract.report == "api"
+
+
+def test_the_users_service_account_wins(render):
+    rendered = render(nodes=2, template={"serviceAccountName": "buckets"})
+    pods = [replica["template"]["spec"] for replica in rendered.replicas.values()]
+    assert [(pod["serviceAccountName"], pod["automountServiceAccountToken"]) for pod in pods] == [
+        ("buckets", True),
+        ("buckets", False),
+    ]
 
 
 def test_restricted(render):

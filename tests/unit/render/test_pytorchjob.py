@@ -39,9 +39,11 @@ def test_one_node_is_a_master_alone(render):
 
 
 @pytest.mark.parametrize("nodes", [2, 3, 16])
-def test_the_other_nodes_are_workers_with_the_same_pod(render, nodes):
+def test_the_other_nodes_are_workers_with_the_same_pod_but_for_the_token(render, nodes):
     replicas = render(nodes=nodes).replicas
     assert {kind: each["replicas"] for kind, each in replicas.items()} == {"Master": 1, "Worker": nodes - 1}
+    tokens = {kind: each["template"]["spec"].pop("automountServiceAccountToken") for kind, each in replicas.items()}
+    assert tokens == {"Master": True, "Worker": False}
     assert replicas["Master"]["template"] == replicas["Worker"]["template"]
 
 

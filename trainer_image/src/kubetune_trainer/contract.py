@@ -27,6 +27,12 @@ TERMINATION_LOG = "/dev/termination-log"
 MAX_OUTCOME_BYTES = 4096
 """The kubelet truncates a container's termination message here (kubernetes.io: Determine the Reason for Pod Failure)."""
 
+API_VERSION = "kubetune.dev/v1alpha1"
+"""Of the resources, under which the master reports."""
+
+MAX_CHECKPOINTS = 20
+"""The resource's status holds no more."""
+
 MANIFEST_NAME = "kubetune-manifest.json"
 """Written last into every checkpoint directory: a checkpoint without it is not one."""
 
@@ -97,6 +103,21 @@ class CheckpointPolicy(Message):
     keep: int = Field(default=1, ge=1, description="How many full states stay on disk; the oldest go first.")
 
 
+class Checkpoint(Message):
+    """One checkpoint that was verified (or found wanting) by reading it back."""
+
+    uri: str = Field(description="Where it lies: pvc://claim/path, or an absolute path in the pod.")
+    step: int = Field(ge=0, description="Optimizer steps that it holds, counted over the whole run.")
+    epoch: int | None = Field(default=None, ge=0, description="Complete epochs that it holds.")
+    bytes: int = Field(ge=0, description="Size on disk, the manifest not counted.")
+    kind: Literal["hf", "full-state"] = Field(
+        description="hf: a Hugging Face directory that `transformers` loads. full-state: weights, optimizer, schedule and "
+        "random state, from which the next attempt goes on."
+    )
+    verified: bool = Field(description="Every file was read back after the save: sizes, hashes, and for hf keys, shapes, no NaN.")
+    time: datetime | None = Field(default=None, description="When it was verified.")
+
+
 class Contract(Message):
     """One attempt, completely: the same document for every node; what differs by node is in the rendezvous variables."""
 
@@ -122,6 +143,12 @@ class Contract(Message):
         description="Full-state directories of earlier attempts, best first. The first that verifies is used.",
     )
     rendezvous_timeout_seconds: int = Field(default=600, ge=1)
+    report: Literal["none", "api"] = Field(
+        default="none", description="api: the master applies its reports to the job's status, with its pod's token."
+    )
+    earlier_checkpoints: tuple[Checkpoint, ...] = Field(
+        default=(), description="What earlier attempts reported, oldest first: a report carries it on, or the list would lose it."
+    )
 
     @property
     def attempt_dir(self) -> str:
@@ -152,21 +179,6 @@ class Progress(Message):
     samples_per_second: float | None = Field(default=None, description="Samples a second over all ranks, last step.")
     eta_seconds: int | None = Field(default=None, ge=0, description="Seconds until the last step at this attempt's pace.")
     updated_time: datetime | None = Field(default=None, description="When the step was logged.")
-
-
-class Checkpoint(Message):
-    """One checkpoint that was verified (or found wanting) by reading it back."""
-
-    uri: str = Field(description="Where it lies: pvc://claim/path, or an absolute path in the pod.")
-    step: int = Field(ge=0, description="Optimizer steps that it holds, counted over the whole run.")
-    epoch: int | None = Field(default=None, ge=0, description="Complete epochs that it holds.")
-    bytes: int = Field(ge=0, description="Size on disk, the manifest not counted.")
-    kind: Literal["hf", "full-state"] = Field(
-        description="hf: a Hugging Face directory that `transformers` loads. full-state: weights, optimizer, schedule and "
-        "random state, from which the next attempt goes on."
-    )
-    verified: bool = Field(description="Every file was read back after the save: sizes, hashes, and for hf keys, shapes, no NaN.")
-    time: datetime | None = Field(default=None, description="When it was verified.")
 
 
 class Report(Message):

@@ -9,7 +9,7 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -18,7 +18,8 @@ import psutil
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
-from kubetune_trainer.contract import CONTRACT_ENV, TERMINATION_LOG, TERMINATION_LOG_ENV, Contract, FailureClass, Outcome
+from kubetune_trainer.api_report import ApiReporter, api_reporter
+from kubetune_trainer.contract import CONTRACT_ENV, TERMINATION_LOG, TERMINATION_LOG_ENV, Contract, FailureClass, Outcome, Report
 from kubetune_trainer.errors import ConfigurationError
 from kubetune_trainer.outcome import classify, exit_code
 from kubetune_trainer.parameters import PARAMETERS
@@ -106,6 +107,8 @@ def run_attempt(contract: Contract, environment: Mapping[str, str]) -> Outcome:
     from kubetune_trainer.validation import parameters_of
 
     backend = get_backend(contract.algorithm, contract.backend)
+    torchrun = torchrun_of(contract, environment)
+    report = reporter_of(contract, torchrun.node_rank, environment)
     plan = RunPlan(
         algorithm=contract.algorithm,
         backend=backend,
@@ -115,20 +118,32 @@ def run_attempt(contract: Contract, environment: Mapping[str, str]) -> Outcome:
         output_dir=Path(contract.attempt_dir),
         output_uri=contract.attempt_uri,
         parameters=parameters_of(contract.algorithm, contract.training),  # once more: operator and image may differ in age
-        torchrun=torchrun_of(contract, environment),
+        torchrun=torchrun,
         device=contract.device,
         checkpoint=contract.checkpoint,
         resume_from=contract.resume_from,
         job=contract.job,
         attempt=contract.attempt,
-        report=file_reporter(environment),
+        report=report,
         report_interval=interval_of(environment),
     )
-    result = run_training(plan)
+    try:
+        result = run_training(plan)
+    finally:
+        if isinstance(report, ApiReporter):
+            report.close()
     logger.info("seconds by phase: %s", result.seconds)
     if result.outcome is None:
         raise RuntimeError("run_training returned without a verdict")
     return result.outcome
+
+
+def reporter_of(contract: Contract, node_rank: int, environment: Mapping[str, str]) -> Callable[[Report], None] | None:
+    """Where this node reports: into the file that whoever runs the pod named, else to the API server; the master alone does."""
+    to_file = file_reporter(environment)
+    if to_file is not None or contract.report == "none" or node_rank != 0:
+        return to_file
+    return api_reporter(contract, environment)
 
 
 def in_resource_terms(error: ConfigurationError) -> str:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint, StepMetrics
 from kubetune_trainer.checkpoints import Manifest, has_weights, verify_hf, write_manifest
-from kubetune_trainer.contract import MANIFEST_NAME, Checkpoint, Report
+from kubetune_trainer.contract import MANIFEST_NAME, MAX_CHECKPOINTS, Checkpoint, Report
 from kubetune_trainer.plan import RunPlan
 from kubetune_trainer.progress import MetricsReader, progress_of, total_steps
-from kubetune_trainer.report import MAX_CHECKPOINTS, Throttle, publish
+from kubetune_trainer.report import Throttle, publish
 
 logger = logging.getLogger(__name__)
 

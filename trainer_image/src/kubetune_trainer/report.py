@@ -15,8 +15,6 @@ logger = logging.getLogger(__name__)
 
 INTERVAL_ENV = "KUBETUNE_REPORT_INTERVAL_SECONDS"
 INTERVAL_SECONDS = 10.0
-MAX_CHECKPOINTS = 20
-"""The resource's status holds no more."""
 
 
 @dataclass

@@ -49,7 +49,9 @@ class RunPolicy(ApiModel):
         default=None, description="Which pods go when an attempt ends: None, Running or All. Default: Running."
     )
     progress_deadline_seconds: Seconds | None = Field(
-        default=None, description="Seconds without a new optimizer step after which the attempt counts as hung. Default: no limit."
+        default=None,
+        description="Seconds without a new optimizer step after which the attempt counts as hung; with "
+        "template.serviceAccountName it counts from the first report. Default: no limit.",
     )
     termination_grace_period_seconds: Annotated[int, Field(ge=0, le=86400)] | None = Field(
         default=None, description="Seconds that a pod has to end after SIGTERM, 0 to 86400. Default: 30 (Kubernetes' own)."

@@ -9,10 +9,9 @@ from typing import Literal
 from pydantic import Field
 
 from kubetune.api.base import ApiModel
-from kubetune_trainer.contract import Checkpoint, FailureClass, Progress
+from kubetune_trainer.contract import MAX_CHECKPOINTS, Checkpoint, FailureClass, Progress
 
 MAX_ATTEMPTS = 20
-MAX_CHECKPOINTS = 20
 MAX_MESSAGE = 2048
 MAX_LOG_TAIL = 8192
 

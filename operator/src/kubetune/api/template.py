@@ -149,7 +149,9 @@ class PodTemplate(ApiModel):
     )
     priority_class_name: Name | None = Field(default=None, description="PriorityClass of the pods. Default: the cluster's.")
     service_account_name: Name | None = Field(
-        default=None, description="ServiceAccount of the pods. Default: the one that kubetune makes, or the namespace's default."
+        default=None,
+        description="ServiceAccount of the pods. Progress is reported only if a RoleBinding grants it the ClusterRole "
+        "kubetune-trainer. Default: kubetune-trainer, made with its binding by the operator.",
     )
     security_context: Source | None = Field(
         default=None, description="Pod security context, laid over kubetune's own (non-root, seccomp RuntimeDefault)."

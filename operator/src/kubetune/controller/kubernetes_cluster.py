@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 from kubetune.api.base import API_VERSION, GROUP, VERSION
-from kubetune.cluster import FIELD_MANAGER, JOB_UID, ClusterError, Manifest
+from kubetune.cluster import FIELD_MANAGER, JOB_UID, MANAGED_BY, REPORTER, ClusterError, Manifest
 from kubetune.controller.bounds import clip
 from kubetune.controller.kubernetes_api import APPLY, KubernetesApi, Request
 from kubetune.controller.pods import CONTAINER
@@ -22,6 +24,7 @@ PLURALS = {"SFTJob": "sftjobs", "OSFTJob": "osftjobs"}
 PYTORCHJOBS = "/apis/kubeflow.org/v1/namespaces/{}/pytorchjobs"
 NO_PYTORCHJOBS = "the API server knows no PyTorchJob: install the Kubeflow training operator"
 OWN_APPLY = {"fieldManager": FIELD_MANAGER, "force": "true"}
+REPORTER_SECONDS = 60.0
 MAX_NOTE = 1000
 """events.k8s.io/v1: a note has at most 1 kB."""
 
@@ -39,6 +42,7 @@ class KubernetesCluster:
         """`executor`: whose threads wait for the answers; the event loop's own by default, which has few."""
         self._api = api
         self._executor = executor
+        self._reporters: dict[str, float] = {}  # when they were last applied, by namespace
 
     async def get_job(self, kind: str, namespace: str, name: str) -> Manifest | None:
         job = await self._read(f"{jobs_path(kind, namespace)}/{name}")
@@ -56,6 +60,14 @@ class KubernetesCluster:
 
     async def pods(self, namespace: str, job_uid: str) -> list[Manifest]:
         return await self._of_job(f"/api/v1/namespaces/{namespace}/pods", job_uid)
+
+    async def ensure_reporter(self, namespace: str) -> None:
+        """Applied again after a minute, in case somebody deleted one of them: a thousand jobs cost two writes a minute."""
+        if time.monotonic() - self._reporters.get(namespace, -REPORTER_SECONDS) < REPORTER_SECONDS:
+            return
+        for path, manifest in reporter_manifests(namespace):
+            await self._call(partial(self._api.json, Request("PATCH", path, OWN_APPLY, manifest, APPLY)))
+        self._reporters[namespace] = time.monotonic()
 
     async def apply_pytorchjob(self, manifest: Manifest) -> Manifest:
         metadata = manifest["metadata"]
@@ -130,6 +142,27 @@ class KubernetesCluster:
 
     async def _call(self, request: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, request)
+
+
+def reporter_manifests(namespace: str) -> tuple[tuple[str, Manifest], ...]:
+    """(path, manifest) of the masters' ServiceAccount and of what lets it report: the ClusterRole of the same name (deploy/).
+
+    The field automountServiceAccountToken is false, so that only a pod that asks for the token gets it.
+    """
+    group = "rbac.authorization.k8s.io"
+    metadata = {"name": REPORTER, "namespace": namespace, "labels": {MANAGED_BY: "kubetune"}}
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata, "automountServiceAccountToken": False}
+    binding = {
+        "apiVersion": f"{group}/v1",
+        "kind": "RoleBinding",
+        "metadata": metadata,
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": REPORTER},
+        "subjects": [{"kind": "ServiceAccount", "name": REPORTER, "namespace": namespace}],
+    }
+    return (
+        (f"/api/v1/namespaces/{namespace}/serviceaccounts/{REPORTER}", account),
+        (f"/apis/{group}/v1/namespaces/{namespace}/rolebindings/{REPORTER}", binding),
+    )
 
 
 def event_manifest(job: Manifest, kind: str, reason: str, message: str, now: datetime) -> dict[str, Any]:

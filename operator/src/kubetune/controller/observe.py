@@ -107,6 +107,12 @@ class Observation:
         return next((c for c in self.status.conditions if c.type == kind), None)
 
 
+def names_account(observed: Observation) -> bool:
+    """Whether the pods run under an account of the user's own, of which nobody here knows whether it may report."""
+    template = observed.job.spec.template if observed.job else None
+    return template is not None and template.service_account_name is not None
+
+
 def observe(
     manifest: Manifest,
     pytorchjobs: Iterable[Manifest] = (),

@@ -21,7 +21,7 @@ from kubetune.controller.child import stamped
 from kubetune.controller.decide import decide
 from kubetune.controller.decision import Action, CreateAttempt, Decision, DeleteChild, DeleteJob, DeletePod
 from kubetune.controller.events import events
-from kubetune.controller.observe import Observation, Upstream, observe
+from kubetune.controller.observe import Observation, Upstream, names_account, observe
 from kubetune.controller.settings import ControllerSettings
 from kubetune.controller.status import changed, next_status, refused, written_part
 from kubetune.render import AttemptPlan, render_pytorchjob
@@ -143,7 +143,10 @@ async def carry_out_one(cluster: Cluster, observed: Observation, action: Action,
     logger.info("%s/%s: %s", namespace, observed.manifest["metadata"]["name"], action)
     match action:
         case CreateAttempt():
-            await cluster.apply_pytorchjob(child_manifest(observed, action, settings))
+            manifest = child_manifest(observed, action, settings)
+            if not names_account(observed):
+                await cluster.ensure_reporter(namespace)
+            await cluster.apply_pytorchjob(manifest)
         case DeleteChild(name, uid, _):
             await cluster.delete_pytorchjob(namespace, name, uid)
         case DeletePod(name, uid, _):
@@ -156,7 +159,7 @@ def child_manifest(observed: Observation, action: CreateAttempt, settings: Contr
     """The attempt's PyTorchJob. Raises ClusterError (not retryable) if the spec cannot be rendered."""
     if observed.job is None:
         raise ClusterError("the spec is invalid", retryable=False)
-    plan = AttemptPlan(action.number, action.resume_from, action.model_uri)
+    plan = AttemptPlan(action.number, action.resume_from, action.model_uri, observed.status.checkpoints)
     try:
         return stamped(render_pytorchjob(observed.job, plan, settings.render), observed.job)
     except ValueError as problem:

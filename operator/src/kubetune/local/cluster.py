@@ -87,6 +87,9 @@ class LocalCluster:
         self.refresh()
         return self.store.select("Pod", namespace, {JOB_UID: job_uid})
 
+    async def ensure_reporter(self, namespace: str) -> None:
+        """Nothing to do: its pods report by a file."""
+
     async def apply_pytorchjob(self, manifest: Manifest) -> Manifest:
         metadata = manifest["metadata"]
         self.adopt(metadata["labels"][JOB_UID])

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from kubetune.api.status import MAX_CHECKPOINTS
 from kubetune.cluster import Manifest
-from kubetune_trainer.contract import Report
+from kubetune_trainer.contract import MAX_CHECKPOINTS, Report
 
 
 def read_report(file: Path) -> Report | None:

@@ -34,6 +34,8 @@ def build_contract(job: Job, attempt: AttemptPlan, settings: RenderSettings) -> 
         training=job.spec.training.given(),
         checkpoint=checkpoint_policy(job),
         resume_from=tuple(path_in_pod(uri, settings) for uri in attempt.resume_from),
+        report="api",
+        earlier_checkpoints=attempt.checkpoints,
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kubetune_trainer.contract import Checkpoint
+
 
 @dataclass(frozen=True)
 class AttemptPlan:
@@ -17,6 +19,9 @@ class AttemptPlan:
 
     model_uri: str | None = None
     """Replaces spec.model.uri, for a job that goes on from another job's checkpoint (spec.resumeFrom)."""
+
+    checkpoints: tuple[Checkpoint, ...] = ()
+    """What earlier attempts reported, oldest first: this one carries the list on."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from kubernetes.client import (
 )
 
 from kubetune.api import Job
+from kubetune.cluster import REPORTER
 from kubetune.render.contract import build_contract
 from kubetune.render.labels import attempt_labels
 from kubetune.render.plan import AttemptPlan, RenderSettings
@@ -38,21 +39,21 @@ Overrides = dict[str, Any]
 """spec.template in Kubernetes' JSON form; empty if the user gave none."""
 
 
-def pod_template(job: Job, attempt: AttemptPlan, settings: RenderSettings) -> V1PodTemplateSpec:
-    """One node's pod. Raises ValueError if a URI has no path in a pod."""
+def pod_template(job: Job, attempt: AttemptPlan, settings: RenderSettings, *, master: bool) -> V1PodTemplateSpec:
+    """One node's pod: the master's differs in that it may report. Raises ValueError if a URI has no path in a pod."""
     template = overrides(job)
     metadata = V1ObjectMeta(
         labels={**template.get("labels", {}), **attempt_labels(job, attempt.number)},
         annotations=template.get("annotations"),
     )
-    return V1PodTemplateSpec(metadata=metadata, spec=pod_spec(job, attempt, settings, template))
+    return V1PodTemplateSpec(metadata=metadata, spec=pod_spec(job, attempt, settings, template, master=master))
 
 
 def overrides(job: Job) -> Overrides:
     return job.spec.template.to_dict() if job.spec.template else {}
 
 
-def pod_spec(job: Job, attempt: AttemptPlan, settings: RenderSettings, template: Overrides) -> V1PodSpec:
+def pod_spec(job: Job, attempt: AttemptPlan, settings: RenderSettings, template: Overrides, *, master: bool) -> V1PodSpec:
     volumes, mounts = with_users_own(storage(job, attempt, settings), template.get("volumes", []), template.get("volumeMounts", []))
     return V1PodSpec(
         containers=[trainer(job, attempt, settings, template, mounts)],
@@ -66,8 +67,8 @@ def pod_spec(job: Job, attempt: AttemptPlan, settings: RenderSettings, template:
         priority_class_name=template.get("priorityClassName"),
         runtime_class_name=template.get("runtimeClassName"),
         scheduler_name=template.get("schedulerName"),
-        service_account_name=template.get("serviceAccountName"),
-        automount_service_account_token=False,  # the trainer does not call the API: a token would only be something to steal
+        service_account_name=template.get("serviceAccountName", REPORTER),
+        automount_service_account_token=master,  # it alone reports: elsewhere a token would only be something to steal
         enable_service_links=False,  # a Service named "master" would put its own MASTER_PORT into the environment
         termination_grace_period_seconds=job.spec.run_policy.termination_grace_period_seconds,
     )

@@ -12,7 +12,7 @@ from kubeflow.training.models import (
     KubeflowOrgV1ReplicaSpec,
     KubeflowOrgV1RunPolicy,
 )
-from kubernetes.client import ApiClient, V1ObjectMeta, V1OwnerReference, V1PodTemplateSpec
+from kubernetes.client import ApiClient, V1ObjectMeta, V1OwnerReference
 
 from kubetune.api import Job
 from kubetune.api.base import API_VERSION
@@ -34,7 +34,7 @@ def render_pytorchjob(job: Job, attempt: AttemptPlan, settings: RenderSettings) 
         metadata=metadata(job, attempt),
         spec=KubeflowOrgV1PyTorchJobSpec(
             nproc_per_node=str(procs_per_node(job)),
-            pytorch_replica_specs=replica_specs(job.spec.nodes, pod_template(job, attempt, settings)),
+            pytorch_replica_specs=replica_specs(job, attempt, settings),
             run_policy=run_policy(),
         ),
     )
@@ -68,13 +68,15 @@ def owner(job: Job) -> V1OwnerReference:
     )
 
 
-def replica_specs(nodes: int, template: V1PodTemplateSpec) -> dict[str, Any]:
+def replica_specs(job: Job, attempt: AttemptPlan, settings: RenderSettings) -> dict[str, Any]:
     """Node rank 0 is the Master, the rest are Workers; policy Never, because one lost rank ends the whole gang's attempt."""
 
-    def replicas(count: int) -> KubeflowOrgV1ReplicaSpec:
+    def replicas(count: int, *, master: bool) -> KubeflowOrgV1ReplicaSpec:
+        template = pod_template(job, attempt, settings, master=master)
         return KubeflowOrgV1ReplicaSpec(replicas=count, restart_policy="Never", template=template)
 
-    return {"Master": replicas(1)} | ({"Worker": replicas(nodes - 1)} if nodes > 1 else {})
+    workers = job.spec.nodes - 1
+    return {"Master": replicas(1, master=True)} | ({"Worker": replicas(workers, master=False)} if workers else {})
 
 
 def run_policy() -> KubeflowOrgV1RunPolicy:

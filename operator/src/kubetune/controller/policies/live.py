@@ -10,7 +10,7 @@ from kubetune.api.policies import RunPolicy
 from kubetune.api.status import Attempt, Failure, Phase
 from kubetune.controller.decision import SUCCEEDED, SUSPENDED, AttemptEnd, Decision
 from kubetune.controller.diagnose import diagnose, settled
-from kubetune.controller.observe import Observation
+from kubetune.controller.observe import Observation, names_account
 from kubetune.controller.retry import why_no_retry
 from kubetune.controller.settings import ControllerSettings
 from kubetune_trainer.contract import FailureClass
@@ -78,9 +78,12 @@ def hang(observed: Observation, _settings: ControllerSettings, now: datetime) ->
 
 
 def last_progress(observed: Observation) -> datetime | None:
-    """When the running attempt last moved: its last step, or its start before the first."""
+    """When the running attempt last moved: its last step, or its start before the first.
+
+    None before the first step if it may be that nothing can be reported (template.serviceAccountName): silence is no hang then.
+    """
     master = observed.master
-    if master is None or not master.running or master.started is None:
+    if master is None or not master.running or master.started is None or (observed.step is None and names_account(observed)):
         return None
     progress = observed.status.progress
     moved = progress.updated_time if progress and observed.step is not None else None
