@@ -22,6 +22,7 @@ PLURALS = {"SFTJob": "sftjobs", "OSFTJob": "osftjobs"}
 PYTORCHJOBS = "/apis/kubeflow.org/v1/namespaces/{}/pytorchjobs"
 NO_PYTORCHJOBS = "the API server knows no PyTorchJob: install the Kubeflow training operator"
 OWN_APPLY = {"fieldManager": FIELD_MANAGER, "force": "true"}
+PROBE_TIMEOUT = (3.0, 5.0)
 MAX_NOTE = 1000
 """events.k8s.io/v1: a note has at most 1 kB."""
 
@@ -35,9 +36,13 @@ def jobs_path(kind: str, namespace: str | None) -> str:
 class KubernetesCluster:
     """Every read goes to the API server itself, so that no decision is based on an old cache."""
 
-    def __init__(self, api: KubernetesApi, executor: Executor | None = None) -> None:
-        """`executor`: whose threads wait for the answers; the event loop's own by default, which has few."""
+    def __init__(self, api: KubernetesApi, executor: Executor | None = None, *, selector: str = "") -> None:
+        """`executor`: whose threads wait for the answers; the event loop's own by default, which has few.
+
+        `selector`: of the jobs to list, as the API server takes it (`team=a,tier!=test`).
+        """
         self._api = api
+        self._selector = selector
         self._executor = executor
 
     async def get_job(self, kind: str, namespace: str, name: str) -> Manifest | None:
@@ -46,7 +51,13 @@ class KubernetesCluster:
 
     async def list_jobs(self, kind: str, namespace: str | None) -> list[Manifest]:
         """All jobs of a kind, in one namespace or in all."""
-        return await self._call(lambda: self._api.items(jobs_path(kind, namespace), query={}))
+        query = {"labelSelector": self._selector} if self._selector else {}
+        return await self._call(lambda: self._api.items(jobs_path(kind, namespace), query=query))
+
+    async def probe(self) -> None:
+        """One small request. Raises ClusterError if it is not answered soon."""
+        request = Request("GET", f"/apis/{GROUP}/{VERSION}", tries=1, timeout=PROBE_TIMEOUT)
+        await self._call(lambda: self._api.json(request))
 
     async def pytorchjobs(self, namespace: str, job_uid: str) -> list[Manifest]:
         return await self._of_job(PYTORCHJOBS.format(namespace), job_uid, missing=NO_PYTORCHJOBS)
