@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format generate generated unit train-tests cluster cluster-down lock clean
+.PHONY: help setup demo test lint format generate generated unit train-tests test-cluster cluster cluster-down lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -61,10 +61,13 @@ generated: $(READY) ## Are the generated files those that the code makes?
 	$(BIN)/python scripts/generate.py --check
 
 unit: $(READY) ## Tests that start no training
-	$(TEST_ENV) $(BIN)/pytest -q -m "not train"
+	$(TEST_ENV) $(BIN)/pytest -q -m "not train and not cluster"
 
 train-tests: $(READY) ## Tests that train for real, on the CPU, on a model made on the spot
 	$(TEST_ENV) $(BIN)/pytest -q -m train
+
+test-cluster: $(READY) ## Tests against a real API server and Kubeflow's training operator (KUBECONFIG, or one of their own)
+	$(TEST_ENV) $(BIN)/pytest -q -m cluster tests/cluster
 
 cluster: $(READY) ## A real control plane on loopback, Kubeflow's training operator and fake nodes; builds them once (20 min)
 	@$(BIN)/python -m e2e.cluster up
