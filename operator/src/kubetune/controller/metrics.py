@@ -21,7 +21,7 @@ MAX_JOBS = 200
 
 WAITS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 4 * 3600, 24 * 3600)
 RECONCILES = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-RESOURCES = frozenset({"sftjobs", "osftjobs", "pytorchjobs", "pods", "events", "leases"})
+RESOURCES = frozenset({"sftjobs", "osftjobs", "pytorchjobs", "pods", "events", "leases", "rolebindings", "serviceaccounts"})
 BY_JOB = ("kind", "namespace", "name")
 
 
@@ -102,11 +102,13 @@ class Metrics:
 
 def resource_of(path: str) -> str:
     """The resource that a path of the API is about, with its subresource: `osftjobs/status`."""
-    parts = path.split("/")
-    found = next((i for i, part in enumerate(parts) if part in RESOURCES), None)
-    if found is None:
+    parts = path.strip("/").split("/")
+    rest = parts[2:] if parts[0] == "api" else parts[3:]
+    if rest[:1] == ["namespaces"]:
+        rest = rest[2:]
+    if not rest or rest[0] not in RESOURCES:
         return "other"
-    return parts[found] + ("/status" if parts[found + 2 :] == ["status"] else "")
+    return rest[0] + ("/status" if rest[2:] == ["status"] else "")
 
 
 def verb_of(request: Request) -> str:
