@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,8 +39,19 @@ async def start(settings: kopf.OperatorSettings, memo: Any, **_: Any) -> None:
     own = memo.get("settings") or settings_from_environment()
     configure(settings, own.selector)
     memo.operator, memo.elector = assemble(own)
-    memo.server = serve(memo.operator, own)
+    try:
+        memo.server = serve(memo.operator, own)
+    except OSError as error:
+        raise kopf.PermanentError(str(error)) from error
     memo.task = asyncio.create_task(memo.operator.run())
+    memo.task.add_done_callback(give_up)
+
+
+def give_up(task: asyncio.Task[None]) -> None:
+    """An operator that watches but does nothing must not live on."""
+    if not task.cancelled() and task.exception():
+        logger.critical("the operator failed and ends", exc_info=task.exception())
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 @kopf.on.cleanup()
@@ -53,8 +65,7 @@ async def stop(memo: Any, **_: Any) -> None:
         return
     memo.drained = await memo.operator.drain(DRAIN_SECONDS)
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    await asyncio.gather(task, return_exceptions=True)  # what it raised is logged already
     if memo.elector and memo.drained:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(memo.elector.release(), RELEASE_SECONDS)
@@ -105,11 +116,15 @@ def configure(settings: kopf.OperatorSettings, selector: str = "") -> None:
 
 
 def run_operator(settings: OperatorSettings) -> None:
-    """Runs until SIGTERM or SIGINT."""
+    """Runs until SIGTERM or SIGINT, and ends the process: exit code 1 if the operator failed by itself.
+
+    Raises what kopf raises where it cannot start.
+    """
     namespaces: Sequence[str] = settings.namespaces
     memo = kopf.Memo(settings=settings)
     kopf.run(clusterwide=not namespaces, namespaces=list(namespaces), standalone=True, memo=memo)
-    if memo.get("task") and not memo.get("drained"):
+    if not memo.get("drained"):
         logger.warning("ended with requests under way")
-        logging.shutdown()
-        os._exit(0)  # Python would wait for the threads, as long as a dead API server lets them wait
+    failed = not memo.task.cancelled() and memo.task.exception()
+    logging.shutdown()
+    os._exit(1 if failed else 0)  # Python would wait for threads, as long as a dead API server lets them wait
