@@ -23,7 +23,7 @@ def test_metrics_and_logs_tell_of_a_job(start, plane, namespace):
     assert one.metric("kubetune_queue_depth") is not None
     assert 0 <= one.metric("kubetune_sweep_age_seconds") < 300
     assert 0 <= one.metric("kubetune_watch_event_age_seconds") < 300
-    assert 'kubetune_jobs{kind="SFTJob",phase="' in text
+    assert 'kubetune_jobs{class="",kind="SFTJob",phase="' in text
     assert "process_resident_memory_bytes" in text
 
     plane.kubectl(

@@ -5,6 +5,8 @@ import pytest
 from fake_cluster import FakeCluster, job
 
 from kubetune.cluster import ClusterError
+from kubetune.controller.known_jobs import KnownJobs
+from kubetune.controller.metrics import Metrics
 from kubetune.controller.operate import Operator
 from kubetune.controller.operator_settings import OperatorSettings, identity, lease_name
 from kubetune.controller.settings import ControllerSettings
@@ -152,6 +154,14 @@ def test_a_transition_is_one_line_with_job_attempt_and_reason(caplog):
     operator.told("SFTJob", second | {"status": failed | {"restarts": 1}}, "MODIFIED")
     said = [(r.job, r.attempt, r.reason) for r in caplog.records if hasattr(r, "job")]
     assert said == [("SFTJob default/a", 0, ""), ("SFTJob default/a", 2, "CudaOOM")]
+
+
+def test_the_metrics_are_of_the_jobs_that_it_knows():
+    known = KnownJobs()
+    operator = Operator(Listing(), OperatorSettings(CONTROLLER), jobs=known, metrics=Metrics(known))
+    operator.told("SFTJob", job(name="a"), None)
+    labels = {"kind": "SFTJob", "phase": "Pending", "class": ""}
+    assert operator.metrics.registry.get_sample_value("kubetune_jobs", labels) == 1
 
 
 def test_a_lease_belongs_to_a_scope_and_an_identity_to_a_process():

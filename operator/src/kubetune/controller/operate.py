@@ -49,7 +49,7 @@ class Operator:
         """Without an elector it always leads."""
         self._cluster, self._settings, self._elector = cluster, settings, elector
         self.queue = WorkQueue(self._reconcile, error_seconds=settings.controller.error_seconds)
-        self.jobs = jobs or KnownJobs()
+        self.jobs = KnownJobs() if jobs is None else jobs  # an empty one is false
         self.metrics = metrics or Metrics(self.jobs)
         self.leading = False
         self.limits = health.Limits(contact=settings.contact_seconds)
