@@ -1,7 +1,6 @@
 """kopf's part: which events are news. That it watches at all is seen against a real API server."""
 
 import asyncio
-from types import SimpleNamespace
 
 import kopf
 import pytest
@@ -9,35 +8,52 @@ from fake_cluster import job
 
 from kubetune.cluster import JOB_KIND, JOB_NAME
 from kubetune.controller import handlers
-from kubetune.controller.operate import IMAGE_ENV, settings_from_environment
+from kubetune.controller.operator_settings import IMAGE_ENV, settings_from_environment
 from kubetune.controller.workqueue import Key
 
 TEACH = Key("SFTJob", "default", "teach")
 
 
-class Queue:
+class Operator:
     def __init__(self) -> None:
         self.added: list[Key] = []
+        self.heard: list[tuple[str, str, str | None]] = []
 
-    def add(self, key: Key) -> None:
+    def notice(self, key: Key) -> None:
         self.added.append(key)
+
+    def told(self, kind: str, body: dict, change: str | None) -> None:
+        self.heard.append((kind, body["metadata"]["name"], change))
 
 
 @pytest.fixture
 def memo() -> kopf.Memo:
     """As kopf keeps one an object, the operator's attributes included."""
-    return kopf.Memo(operator=SimpleNamespace(queue=Queue()))
+    return kopf.Memo(operator=Operator())
 
 
 def send(memo: kopf.Memo, body: dict) -> list[Key]:
-    asyncio.run(handlers.job_event(body=body, memo=memo))
-    return memo.operator.queue.added
+    asyncio.run(handlers.job_event(body=body, memo=memo, event={"type": "MODIFIED"}))
+    return memo.operator.added
 
 
 def test_the_first_sight_of_a_job_is_news_and_a_status_write_is_not(memo):
     body = job()
     assert send(memo, body) == [TEACH]
     assert send(memo, body | {"status": {"progress": {"step": 3}}}) == [TEACH]
+
+
+def test_every_sight_of_a_job_is_told_news_or_not(memo):
+    send(memo, job())
+    send(memo, job())
+    assert memo.operator.heard == [("SFTJob", "teach", "MODIFIED")] * 2
+
+
+def test_the_jobs_that_are_watched_can_be_chosen_by_label():
+    settings = kopf.OperatorSettings()
+    handlers.configure(settings, "team=a")
+    assert settings.watching.label_selectors["kubetune.dev", "v1alpha1", "osftjobs"] == "team=a"
+    assert settings.watching.label_selectors["v1", "pods"] == "app.kubernetes.io/managed-by=kubetune"
 
 
 def test_a_new_generation_and_a_deletion_are_news(memo):
@@ -57,12 +73,12 @@ def test_whatever_happens_to_a_child_concerns_its_job(memo):
     labels = {JOB_KIND: "SFTJob", JOB_NAME: "teach"}
     asyncio.run(handlers.child_event(labels=labels, namespace="default", memo=memo))
     asyncio.run(handlers.child_event(labels=labels, namespace="default", memo=memo))
-    assert memo.operator.queue.added == [TEACH] * 2
+    assert memo.operator.added == [TEACH] * 2
 
 
 def test_an_object_without_our_labels_concerns_nobody(memo):
     asyncio.run(handlers.child_event(labels={}, namespace="default", memo=memo))
-    assert memo.operator.queue.added == []
+    assert memo.operator.added == []
 
 
 def test_kopf_is_given_no_reason_to_write_to_objects():

@@ -1,14 +1,8 @@
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
-import pytest
-from fake_cluster import FakeCluster, job
-
-from kubetune.cluster import ClusterError
-from kubetune.controller.operate import Operator, OperatorSettings, sweep
-from kubetune.controller.settings import ControllerSettings
 from kubetune.controller.workqueue import Key, WorkQueue
-from kubetune.render import RenderSettings
 
 A, B = Key("SFTJob", "default", "a"), Key("SFTJob", "default", "b")
 DEADLINE = 20.0
@@ -140,39 +134,45 @@ def test_one_jobs_bug_does_not_stop_the_others(caplog):
     assert "a bug" in caplog.text
 
 
-class Listing(FakeCluster):
-    async def list_jobs(self, kind, namespace):
-        self._fault(f"list {kind}")
-        return [j for (k, n, _), j in self.jobs.items() if k == kind and namespace in (None, n)]
+def test_a_drained_queue_ends_what_is_under_way_and_begins_nothing():
+    started, release = asyncio.Event(), asyncio.Event()
+    ended: list[Key] = []
+
+    async def work(key):
+        started.set()
+        await release.wait()
+        ended.append(key)
+
+    async def scenario(queue):
+        queue.add(A)
+        await started.wait()
+        queue.add(B)
+        draining = asyncio.create_task(queue.drain())
+        await asyncio.sleep(0)
+        assert not draining.done()
+        release.set()
+        await draining
+        assert ended == [A]
+
+    play(work, scenario, workers=1)
+    assert ended == [A]
 
 
-@pytest.mark.parametrize(("namespaces", "found"), [((), {"a", "b"}), (("default",), {"a", "b"}), (("other",), set())])
-def test_a_sweep_adds_every_job_of_both_kinds(namespaces, found):
-    cluster = Listing(job(name="a"), job("OSFTJob", name="b"))
-    queue = WorkQueue(lambda _: None)
-    asyncio.run(sweep(cluster, queue, namespaces))
-    assert {key.name for key in queue._waiting} == found
+def test_a_queue_says_since_when_it_owes_a_result():
+    started = asyncio.Event()
 
+    async def work(_):
+        started.set()
+        await asyncio.Event().wait()
 
-def test_a_sweep_goes_on_where_one_kind_cannot_be_listed():
-    cluster = Listing(job(name="a"), job("OSFTJob", name="b"))
-    cluster.faults["list SFTJob"] = [ClusterError("forbidden")]
-    queue = WorkQueue(lambda _: None)
-    asyncio.run(sweep(cluster, queue, ()))
-    assert {key.name for key in queue._waiting} == {"b"}
+    async def scenario(queue):
+        assert queue.owes_since is None
+        before = time.monotonic()
+        queue.add(A)
+        queue.add(B)
+        assert queue.depth == 2
+        await started.wait()
+        assert queue.depth == 1
+        assert before <= queue.owes_since <= time.monotonic()
 
-
-def test_the_operator_reconciles_what_the_sweep_finds():
-    cluster = Listing(job(name="a"), job("OSFTJob", name="b", uid="22222222-0000-4000-8000-000000000000"))
-    settings = OperatorSettings(ControllerSettings(render=RenderSettings(image="trainer:1")), sweep_seconds=0.01)
-
-    async def main() -> None:
-        running = asyncio.create_task(Operator(cluster, settings).run())
-        async with asyncio.timeout(DEADLINE):
-            while len(cluster.children) < 2:  # noqa: ASYNC110 - the cluster in memory tells nobody
-                await asyncio.sleep(0.01)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-
-    asyncio.run(main())
-    assert set(cluster.children) == {"a-sft-1", "b-osft-1"}
+    play(work, scenario, workers=1)

@@ -6,10 +6,9 @@ import argparse
 import math
 import os
 
-import kopf
-
+from kubetune.controller import logs
 from kubetune.controller.handlers import run_operator
-from kubetune.controller.operate import IMAGE_ENV, OperatorSettings
+from kubetune.controller.operator_settings import IMAGE_ENV, OperatorSettings
 from kubetune.controller.settings import ControllerSettings
 from kubetune.render import RenderSettings
 
@@ -18,15 +17,22 @@ def parser() -> argparse.ArgumentParser:
     """Every option has a default that fits a cluster-wide installation, but for the image."""
     options = argparse.ArgumentParser(prog="python -m kubetune.controller", description="Runs the kubetune operator.")
     image = os.environ.get(IMAGE_ENV)
-    options.add_argument(
-        "--image", default=image, required=image is None, help=f"trainer image of jobs without spec.image ({IMAGE_ENV})"
-    )
-    options.add_argument("--namespace", action="append", default=[], help="where to work, repeatable; default: everywhere")
-    options.add_argument("--workers", type=int, default=8, help="jobs reconciled at the same time (8)")
+    add = options.add_argument
+    add("--image", default=image, required=image is None, help=f"trainer image of jobs without spec.image ({IMAGE_ENV})")
+    add("--namespace", action="append", default=[], help="where to work, repeatable; default: everywhere")
+    add("--selector", default="", help="labels of the jobs to work on, for instance team=a,tier!=test; default: all jobs")
+    add("--workers", type=int, default=8, help="jobs reconciled at the same time (8)")
     for name, default, meaning in SECONDS:
-        options.add_argument(f"--{name}-seconds", type=seconds, default=default, help=f"{meaning} ({default:g})")
-    options.add_argument("--liveness", help="URL at which liveness probes are answered, for instance http://0.0.0.0:8080/healthz")
-    options.add_argument("--verbose", action="store_true", help="log what kopf does, too")
+        add(f"--{name}-seconds", type=seconds, default=default, help=f"{meaning} ({default:g})")
+    elect = argparse.BooleanOptionalAction
+    add("--leader-elect", action=elect, default=True, help="of several replicas only the holder of a Lease acts (on)")
+    add("--lease-namespace", help="where that Lease lies; default: the pod's own namespace, else default")
+    add("--identity", help="this replica's name in the Lease; default: the host's; a random part is added")
+    add("--address", default=OperatorSettings.address, help="where to serve /metrics, /healthz and /readyz (0.0.0.0)")
+    add("--port", type=int, help="their port, 0 for none; default: 8080 if it is free")
+    add("--contact-seconds", type=float, default=120.0, help="/healthz fails without an answer of the API server for so long (120)")
+    add("--log-format", choices=["text", "json"], default="text", help="json: one object a line, with job, attempt and reason")
+    add("--verbose", action="store_true", help="log what kopf does, too")
     return options
 
 
@@ -49,6 +55,17 @@ def seconds(text: str) -> float:
 
 def settings(given: argparse.Namespace) -> OperatorSettings:
     """What the options say."""
+    same = (
+        "workers",
+        "sweep_seconds",
+        "selector",
+        "leader_elect",
+        "lease_namespace",
+        "identity",
+        "address",
+        "port",
+        "contact_seconds",
+    )
     controller = ControllerSettings(
         render=RenderSettings(image=given.image),
         poll_seconds=given.poll_seconds,
@@ -56,14 +73,18 @@ def settings(given: argparse.Namespace) -> OperatorSettings:
         backoff_cap_seconds=given.backoff_cap_seconds,
         straggler_seconds=given.straggler_seconds,
     )
-    return OperatorSettings(controller, tuple(given.namespace), given.workers, given.sweep_seconds)
+    return OperatorSettings(
+        controller,
+        namespaces=tuple(given.namespace),
+        **{name: getattr(given, name) for name in same},
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Until SIGTERM or SIGINT."""
     given = parser().parse_args(arguments)
-    kopf.configure(verbose=given.verbose)
-    run_operator(settings(given), liveness=given.liveness)
+    logs.configure(given.log_format, verbose=given.verbose)
+    run_operator(settings(given))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,41 +18,71 @@ import kopf
 
 from kubetune.api.base import GROUP, VERSION
 from kubetune.cluster import JOB_KIND, JOB_NAME, MANAGED_BY
-from kubetune.controller.operate import Operator, OperatorSettings, connect_cluster, settings_from_environment
+from kubetune.controller.assemble import assemble, serve
+from kubetune.controller.kubernetes_cluster import PLURALS
+from kubetune.controller.operator_settings import OperatorSettings, settings_from_environment
 from kubetune.controller.workqueue import Key
 
 OURS = {MANAGED_BY: "kubetune"}
 PREFIX = f"kopf.{GROUP}"
 
 
+logger = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 3.0
+RELEASE_SECONDS = 1.0
+
+
 @kopf.on.startup()
 async def start(settings: kopf.OperatorSettings, memo: Any, **_: Any) -> None:
     """Connects before the first event arrives."""
-    configure(settings)
     own = memo.get("settings") or settings_from_environment()
-    memo.operator = Operator(connect_cluster(own.workers), own)
+    configure(settings, own.selector)
+    memo.operator, memo.elector = assemble(own)
+    try:
+        memo.server = serve(memo.operator, own)
+    except OSError as error:
+        raise kopf.PermanentError(str(error)) from error
     memo.task = asyncio.create_task(memo.operator.run())
+    memo.task.add_done_callback(give_up)
+
+
+def give_up(task: asyncio.Task[None]) -> None:
+    """An operator that watches but does nothing must not live on."""
+    if not task.cancelled() and task.exception():
+        logger.critical("the operator failed and ends", exc_info=task.exception())
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 @kopf.on.cleanup()
 async def stop(memo: Any, **_: Any) -> None:
-    """Whatever was under way is idempotent: the next start takes it up."""
+    """Whatever was under way ends or is left: it is idempotent, and the next leader takes it up.
+
+    The Lease is given up only when nothing of ours can write any more; else it ends by itself.
+    """
     task = memo.get("task")
-    if task:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    if not task:
+        return
+    memo.drained = await memo.operator.drain(DRAIN_SECONDS)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)  # what it raised is logged already
+    if memo.elector and memo.drained:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(memo.elector.release(), RELEASE_SECONDS)
+    if memo.server:
+        await asyncio.to_thread(memo.server.close)
 
 
 @kopf.on.event(GROUP, VERSION, "sftjobs")
 @kopf.on.event(GROUP, VERSION, "osftjobs")
-async def job_event(body: Mapping[str, Any], memo: Any, **_: Any) -> None:
+async def job_event(body: Mapping[str, Any], memo: Any, event: Mapping[str, Any], **_: Any) -> None:
     """A spec that changed, a deletion, or the first sight; the trainer's reports and our own status writes are no news."""
     metadata = body["metadata"]
+    memo.operator.told(body["kind"], body, event["type"])
     seen = (metadata["uid"], metadata.get("generation"), metadata.get("deletionTimestamp"))
     if memo.get("seen") != seen:
         memo.seen = seen
-        memo.operator.queue.add(Key(body["kind"], metadata["namespace"], metadata["name"]))
+        memo.operator.notice(Key(body["kind"], metadata["namespace"], metadata["name"]))
 
 
 @kopf.on.event("kubeflow.org", "v1", "pytorchjobs", labels=OURS)
@@ -59,11 +91,14 @@ async def child_event(labels: Mapping[str, str], namespace: str | None, memo: An
     """Whatever happens to a child is the owner's affair."""
     kind, name = labels.get(JOB_KIND), labels.get(JOB_NAME)
     if kind and name and namespace:
-        memo.operator.queue.add(Key(kind, namespace, name))
+        memo.operator.notice(Key(kind, namespace, name))
 
 
-def configure(settings: kopf.OperatorSettings) -> None:
-    """The storages are never written to; were a handler ever added that does, its marks would bear our own name."""
+def configure(settings: kopf.OperatorSettings, selector: str = "") -> None:
+    """`selector`: of the jobs to watch.
+
+    The storages are never written to; were a handler ever added that does, its marks would bear our own name.
+    """
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=PREFIX, v1=False)
     settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=PREFIX, v1=False)
     settings.persistence.finalizer = f"{GROUP}/finalizer"
@@ -72,18 +107,24 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.server_timeout = 600
     settings.watching.label_selectors["kubeflow.org", "v1", "pytorchjobs"] = f"{MANAGED_BY}=kubetune"
     settings.watching.label_selectors["v1", "pods"] = f"{MANAGED_BY}=kubetune"
+    if selector:
+        for plural in PLURALS.values():
+            settings.watching.label_selectors[GROUP, VERSION, plural] = selector
     settings.networking.request_timeout = 60
     settings.networking.connect_timeout = 10
-    settings.peering.standalone = True  # one replica; kopf has no leader election
+    settings.peering.standalone = True  # kopf's peering is no leader election: see leader.py
 
 
-def run_operator(settings: OperatorSettings, *, liveness: str | None = None) -> None:
-    """Runs until SIGTERM or SIGINT. `liveness`: where to answer probes, for instance http://0.0.0.0:8080/healthz."""
+def run_operator(settings: OperatorSettings) -> None:
+    """Runs until SIGTERM or SIGINT, and ends the process: exit code 1 if the operator failed by itself.
+
+    Raises what kopf raises where it cannot start.
+    """
     namespaces: Sequence[str] = settings.namespaces
-    kopf.run(
-        clusterwide=not namespaces,
-        namespaces=list(namespaces),
-        standalone=True,
-        liveness_endpoint=liveness,
-        memo=kopf.Memo(settings=settings),
-    )
+    memo = kopf.Memo(settings=settings)
+    kopf.run(clusterwide=not namespaces, namespaces=list(namespaces), standalone=True, memo=memo)
+    if not memo.get("drained"):
+        logger.warning("ended with requests under way")
+    failed = not memo.task.cancelled() and memo.task.exception()
+    logging.shutdown()
+    os._exit(1 if failed else 0)  # Python would wait for threads, as long as a dead API server lets them wait

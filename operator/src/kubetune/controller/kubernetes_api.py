@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import tenacity
 import urllib3
@@ -64,17 +64,42 @@ class Request:
     body: Manifest | None = None
     content: str = JSON
     tries: int = 5
+    timeout: tuple[float, float] = TIMEOUT
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
 
+class NotLeaderError(ClusterError):
+    """The write was not sent: a fence refused it."""
+
+
+class Fence(Protocol):
+    """The right to write, which may end at any time."""
+
+    def enter(self) -> int:
+        """The term in which a write begins. Raises NotLeaderError if writing is not allowed."""
+
+    def check(self, term: int) -> None:
+        """Raises NotLeaderError if that term is over."""
+
+
 class KubernetesApi:
     """Requests that are idempotent or guarded by preconditions: all of them may be repeated."""
 
-    def __init__(self, api: client.ApiClient, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        api: client.ApiClient,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        fence: Fence | None = None,
+        answered: Callable[[Request, int | None], None] | None = None,
+    ) -> None:
+        """`fence`: asked before each try of a write. `answered`: told each try's HTTP status, None for no answer."""
         self._api = api
         self._sleep = sleep
+        self._fence = fence
+        self._answered = answered or (lambda _request, _status: None)
 
     def json(self, request: Request) -> Manifest:
         """The answer as an object. Raises ClusterError."""
@@ -93,7 +118,13 @@ class KubernetesApi:
             sleep=self._sleep,
             reraise=True,
         )
-        return str(retrying(self._once, request))
+        fence = self._fence if request.method != "GET" else None
+        return str(retrying(self._fenced, request, fence, fence.enter() if fence else 0))
+
+    def _fenced(self, request: Request, fence: Fence | None, term: int) -> str:
+        if fence:
+            fence.check(term)
+        return self._once(request)
 
     def _once(self, request: Request) -> str:
         headers = {"Accept": JSON, "Content-Type": request.content, "User-Agent": "kubetune"}
@@ -106,12 +137,15 @@ class KubernetesApi:
                 query_params=list(query.items()),
                 headers=headers,
                 body=request.body,
-                _request_timeout=TIMEOUT,
+                _request_timeout=request.timeout,
             )
         except ApiException as error:
+            self._answered(request, error.status or None)
             raise _refusal(request, error) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
+            self._answered(request, None)
             raise ClusterError(f"{request}: {error}") from error
+        self._answered(request, response.status)
         return str(response.data)
 
     def items(self, path: str, *, query: Mapping[str, Any], page: int = 500) -> list[Manifest]:
@@ -135,7 +169,9 @@ class KubernetesApi:
 
 
 def _worth_another_try(error: BaseException) -> bool:
-    """Not 409: what was based on an old version must be decided anew."""
+    """Not 409: what was based on an old version must be decided anew. Nor what was never sent."""
+    if isinstance(error, NotLeaderError):
+        return False
     return isinstance(error, ClusterError) and (error.status is None or error.status == TOO_MANY or error.status >= 500)
 
 

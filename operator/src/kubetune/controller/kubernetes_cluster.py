@@ -25,6 +25,7 @@ PYTORCHJOBS = "/apis/kubeflow.org/v1/namespaces/{}/pytorchjobs"
 NO_PYTORCHJOBS = "the API server knows no PyTorchJob: install the Kubeflow training operator"
 OWN_APPLY = {"fieldManager": FIELD_MANAGER, "force": "true"}
 REPORTER_SECONDS = 60.0
+PROBE_TIMEOUT = (3.0, 5.0)
 MAX_NOTE = 1000
 """events.k8s.io/v1: a note has at most 1 kB."""
 
@@ -38,9 +39,13 @@ def jobs_path(kind: str, namespace: str | None) -> str:
 class KubernetesCluster:
     """Every read goes to the API server itself, so that no decision is based on an old cache."""
 
-    def __init__(self, api: KubernetesApi, executor: Executor | None = None) -> None:
-        """`executor`: whose threads wait for the answers; the event loop's own by default, which has few."""
+    def __init__(self, api: KubernetesApi, executor: Executor | None = None, *, selector: str = "") -> None:
+        """`executor`: whose threads wait for the answers; the event loop's own by default, which has few.
+
+        `selector`: of the jobs to list, as the API server takes it (`team=a,tier!=test`).
+        """
         self._api = api
+        self._selector = selector
         self._executor = executor
         self._reporters: dict[str, float] = {}  # when they were last applied, by namespace
 
@@ -50,7 +55,13 @@ class KubernetesCluster:
 
     async def list_jobs(self, kind: str, namespace: str | None) -> list[Manifest]:
         """All jobs of a kind, in one namespace or in all."""
-        return await self._call(lambda: self._api.items(jobs_path(kind, namespace), query={}))
+        query = {"labelSelector": self._selector} if self._selector else {}
+        return await self._call(lambda: self._api.items(jobs_path(kind, namespace), query=query))
+
+    async def probe(self) -> None:
+        """One small request. Raises ClusterError if it is not answered soon."""
+        request = Request("GET", f"/apis/{GROUP}/{VERSION}", tries=1, timeout=PROBE_TIMEOUT)
+        await self._call(lambda: self._api.json(request))
 
     async def pytorchjobs(self, namespace: str, job_uid: str) -> list[Manifest]:
         return await self._of_job(PYTORCHJOBS.format(namespace), job_uid, missing=NO_PYTORCHJOBS)

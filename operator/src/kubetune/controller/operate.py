@@ -1,99 +1,199 @@
-"""The running operator, but for kopf: a work queue that reconciles, and a sweep that misses nothing."""
+"""The running operator, but for kopf: a work queue that reconciles while it leads, and a sweep that misses nothing."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from kubetune.cluster import Cluster, ClusterError, Manifest
-from kubetune.controller.kubernetes_api import KubernetesApi, connect
-from kubetune.controller.kubernetes_cluster import PLURALS, KubernetesCluster
+from kubetune.controller import health
+from kubetune.controller.known_jobs import KnownJobs, Seen, seen
+from kubetune.controller.kubernetes_cluster import PLURALS
+from kubetune.controller.leader import Elector
+from kubetune.controller.logs import about
+from kubetune.controller.metrics import Metrics
+from kubetune.controller.operator_settings import OperatorSettings
 from kubetune.controller.reconcile import reconcile
-from kubetune.controller.settings import ControllerSettings
 from kubetune.controller.workqueue import Key, WorkQueue
-from kubetune.render import RenderSettings
 
 logger = logging.getLogger(__name__)
 
-IMAGE_ENV = "KUBETUNE_TRAINER_IMAGE"
-
-
-@dataclass(frozen=True)
-class OperatorSettings:
-    """What an installation chooses for the process itself."""
-
-    controller: ControllerSettings
-
-    namespaces: tuple[str, ...] = ()
-    """Where it works; empty: everywhere."""
-
-    workers: int = 8
-    """Jobs that are reconciled at the same time."""
-
-    sweep_seconds: float = 300.0
-    """How often every job is looked at though nothing was heard of it: watches have been seen to go blind."""
-
-
-def settings_from_environment() -> OperatorSettings:
-    """Raises ValueError if no trainer image is named."""
-    image = os.environ.get(IMAGE_ENV)
-    if not image:
-        raise ValueError(f"{IMAGE_ENV} is not set: name the trainer image that jobs without spec.image run")
-    return OperatorSettings(ControllerSettings(render=RenderSettings(image=image)))
+BEAT_SECONDS = 5.0
+PROBE_SECONDS = 15.0
+SECOND_LOOK_SECONDS = 60.0
+"""When all jobs are listed again because the watch was behind the last list."""
 
 
 class JobCluster(Cluster, Protocol):
     """A cluster that can also list its jobs."""
 
     async def list_jobs(self, kind: str, namespace: str | None) -> list[Manifest]:
-        """All jobs of a kind, in one namespace or in all."""
+        """All jobs of a kind that are in scope, in one namespace or in all."""
 
-
-def connect_cluster(workers: int) -> KubernetesCluster:
-    """As many threads and connections as jobs are worked on at a time."""
-    return KubernetesCluster(KubernetesApi(connect(connections=workers + 1)), ThreadPoolExecutor(workers + 1, "kubernetes"))
+    async def probe(self) -> None:
+        """One small request. Raises ClusterError."""
 
 
 class Operator:
-    """Reconciles whatever is put into its queue."""
+    """Knows all jobs that the watch tells of; while it leads it reconciles them."""
 
-    def __init__(self, cluster: JobCluster, settings: OperatorSettings) -> None:
-        self._cluster = cluster
-        self._settings = settings
+    def __init__(
+        self, cluster: JobCluster, settings: OperatorSettings, *, elector: Elector | None = None, jobs: KnownJobs | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:  # fmt: skip
+        """Without an elector it always leads."""
+        self._cluster, self._settings, self._elector = cluster, settings, elector
         self.queue = WorkQueue(self._reconcile, error_seconds=settings.controller.error_seconds)
+        self.jobs = KnownJobs() if jobs is None else jobs  # an empty one is false
+        self.metrics = metrics or Metrics(self.jobs)
+        self.leading = False
+        self.limits = health.Limits(contact=settings.contact_seconds)
+        self._watching = health.Watching()
+        self._beat = self._contact = self._event = time.monotonic()
+        self._swept: float | None = None
+        self.metrics.queue_depth.set_function(lambda: self.queue.depth)
+        self.metrics.watch_age.set_function(lambda: time.monotonic() - self._event)
+        self.metrics.sweep_age.set_function(lambda: time.monotonic() - (self._swept or float("-inf")))
 
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.queue.run(self._settings.workers))
+            group.create_task(self._elector.run(self._lead) if self._elector else self._lead())
             group.create_task(self._sweep_for_ever())
+            group.create_task(self._beat_for_ever())
+            group.create_task(self._probe_for_ever())
+
+    async def drain(self, seconds: float) -> bool:
+        """Ends what is under way and begins nothing. False if that took too long: then something may still be written."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.queue.drain()
+                return True
+        return False
+
+    def told(self, kind: str, body: Mapping[str, Any], change: str | None) -> None:
+        """What the watch says of a job. `change`: ADDED, MODIFIED, DELETED, or None in the list with which a watch begins."""
+        uid = body["metadata"]["uid"]
+        self._event = time.monotonic()
+        self._watching.told(uid)
+        if change == "DELETED":  # or its labels have left the selector
+            self.jobs.forget(uid)
+            return
+        job = seen(kind, dict(body))
+        before = self.jobs.update(uid, job)
+        if self.leading and (before or change == "ADDED"):
+            self.metrics.changed(before, job)
+            log_change(before, job)
+
+    def notice(self, key: Key) -> None:
+        """Something may have changed. A standby need not remember: it begins with all jobs when it takes over."""
+        self._event = time.monotonic()
+        if self.leading:
+            self.queue.add(key)
+
+    def answered(self, status: int | None) -> None:
+        """A request got that HTTP status (None: no answer). From any thread."""
+        if status and (status < 400 or status in (404, 409)):
+            self._contact = time.monotonic()
+
+    def faults(self) -> Iterator[str]:
+        """Why liveness fails. From any thread."""
+        return health.faults(self._pulse(), time.monotonic(), self.limits)
+
+    def unready(self) -> Iterator[str]:
+        """Why readiness fails. From any thread."""
+        return health.unready(self._pulse(), time.monotonic(), self.limits)
+
+    def _pulse(self) -> health.Pulse:
+        return health.Pulse(self._beat, self._contact, self.queue.owes_since, self._watching.blind, warm=self._swept is not None)
+
+    async def _lead(self) -> None:
+        self.leading = True
+        self.metrics.leader.set(1)
+        try:
+            for key in self.jobs.unfinished_first():
+                self.queue.add(key)
+            await self.queue.run(self._settings.workers)
+        finally:
+            self.leading = False
+            self.metrics.leader.set(0)
 
     async def _reconcile(self, key: Key) -> float | None:
-        outcome = await reconcile(self._cluster, *key, datetime.now(UTC), self._settings.controller)
-        if outcome.error:
-            logger.warning("%s %s/%s: %s", *key, outcome.error)
+        known = self.jobs.of(key)
+        if self._settings.selector and known is None:
+            return None  # a child's event, or a later look: the job itself is not, or no longer, in scope
+        began = time.monotonic()
+        with about(job=name_of(key), attempt=known.attempt if known else None):
+            outcome = await reconcile(self._cluster, *key, datetime.now(UTC), self._settings.controller)
+            if outcome.error:
+                logger.warning("%s %s/%s: %s", *key, outcome.error)
+        result = "error" if outcome.error else "ok"
+        self.metrics.reconciles.labels(key.kind, result).observe(time.monotonic() - began)
         return outcome.requeue_after
 
-    async def _sweep_for_ever(self) -> None:
+    async def _beat_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(self._settings.sweep_seconds)
-            await sweep(self._cluster, self.queue, self._settings.namespaces)
+            self._beat = time.monotonic()
+            await asyncio.sleep(BEAT_SECONDS)
+
+    async def _probe_for_ever(self) -> None:
+        """So that silence means something."""
+        while True:
+            with suppress(ClusterError):  # health sees what is missing
+                await self._cluster.probe()
+            await asyncio.sleep(PROBE_SECONDS)
+
+    async def _sweep_for_ever(self) -> None:
+        """The first only looks: the watch begins with a list of its own, and each job in it is news."""
+        while True:
+            whole = await self.sweep(look_only=self._swept is None)
+            if whole:
+                self._swept = time.monotonic()
+            soon = self._watching.owes or not whole
+            await asyncio.sleep(min(SECOND_LOOK_SECONDS if soon else self._settings.sweep_seconds, self._settings.sweep_seconds))
+
+    async def sweep(self, *, look_only: bool = False) -> bool:
+        """Puts every job into the queue, unfinished ones first. False if something could not be listed: it is next time."""
+        known, jobs, behind, whole = self.jobs.uids(), list[Seen](), dict[str, str](), True
+        for kind in PLURALS:
+            for namespace in self._settings.namespaces or (None,):
+                try:
+                    manifests = await self._cluster.list_jobs(kind, namespace)
+                except ClusterError as error:
+                    logger.warning("%s could not be listed: %s", kind, error)
+                    whole = False
+                    continue
+                for manifest in manifests:
+                    uid, job = manifest["metadata"]["uid"], seen(kind, manifest)
+                    known.discard(uid)
+                    jobs.append(job)
+                    if self.jobs.version(uid) != job.version:  # or newer than this list: a second one will tell
+                        behind[uid] = job.version
+        if whole:
+            self._compare(known, behind)
+        if self.leading and not look_only:
+            for job in sorted(jobs, key=lambda each: each.finished):
+                self.queue.add(job.key)
+        return whole
+
+    def _compare(self, gone: set[str], behind: dict[str, str]) -> None:
+        for uid in gone:
+            self.jobs.forget(uid)
+        self._watching.listed(behind, time.monotonic())
 
 
-async def sweep(cluster: JobCluster, queue: WorkQueue, namespaces: Sequence[str]) -> None:
-    """Puts every job into the queue. What cannot be listed now is listed next time."""
-    for kind in PLURALS:
-        for namespace in namespaces or (None,):
-            try:
-                jobs = await cluster.list_jobs(kind, namespace)
-            except ClusterError as error:
-                logger.warning("%s could not be listed: %s", kind, error)
-                continue
-            for job in jobs:
-                queue.add(Key(kind, job["metadata"]["namespace"], job["metadata"]["name"]))
+def name_of(key: Key) -> str:
+    return f"{key.kind} {key.namespace}/{key.name}"
+
+
+def log_change(before: Seen | None, job: Seen) -> None:
+    """One line a transition, with what log collectors select by."""
+    if before is None or (before.phase, before.attempt) != (job.phase, job.attempt):
+        reason = job.failure or job.reason
+        fields = {"job": name_of(job.key), "attempt": job.attempt, "reason": reason}
+        logger.info("%s: %s (%s), attempt %d", name_of(job.key), job.phase, reason or "seen", job.attempt, extra=fields)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -28,9 +29,28 @@ class WorkQueue:
         self._error_seconds = error_seconds
         self._ready: asyncio.Queue[Key] = asyncio.Queue()
         self._waiting: set[Key] = set()  # in the queue
-        self._busy: set[Key] = set()
+        self._busy: dict[Key, float] = {}  # since when, by time.monotonic
         self._again: set[Key] = set()  # added while busy
         self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._taken = time.monotonic()  # when a worker last began
+        self._closed = False
+
+    @property
+    def depth(self) -> int:
+        """Keys that wait for a worker."""
+        return len(self._waiting)
+
+    @property
+    def owes_since(self) -> float | None:
+        """When the oldest work under way began, or when work was last begun if keys wait (time.monotonic); None: nothing to do."""
+        oldest = min(list(self._busy.values()), default=None)
+        return oldest if oldest is not None else self._taken if self._waiting else None
+
+    async def drain(self) -> None:
+        """Begins nothing any more, for good, and returns when all that was under way has ended."""
+        self._closed = True
+        while self._busy:  # noqa: ASYNC110 - once in a process's life; an event would be set at every end of work
+            await asyncio.sleep(0.02)
 
     def add(self, key: Key) -> None:
         """Now, or as soon as the work on it that is under way has ended."""
@@ -40,6 +60,8 @@ class WorkQueue:
         if key in self._busy:
             self._again.add(key)
         elif key not in self._waiting:
+            if not self._waiting:
+                self._taken = time.monotonic()
             self._waiting.add(key)
             self._ready.put_nowait(key)
 
@@ -53,7 +75,7 @@ class WorkQueue:
             self._timers[key] = loop.call_at(due, self.add, key)
 
     async def run(self, workers: int) -> None:
-        """Until cancelled."""
+        """Until cancelled; all that waited is then forgotten, for whoever runs it again begins with what is known by then."""
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
@@ -61,14 +83,19 @@ class WorkQueue:
         finally:
             for timer in self._timers.values():
                 timer.cancel()
+            for known in (self._timers, self._waiting, self._busy, self._again):
+                known.clear()
+            self._ready = asyncio.Queue()
 
     async def _worker(self) -> None:
         while True:
             key = await self._ready.get()
+            if self._closed:
+                continue
             self._waiting.discard(key)
-            self._busy.add(key)
+            self._busy[key] = self._taken = time.monotonic()
             after = await self._guarded(key)
-            self._busy.discard(key)
+            self._busy.pop(key, None)
             if key in self._again:
                 self._again.discard(key)
                 self.add(key)

@@ -1,0 +1,140 @@
+"""What the watch has told of all jobs, kept small: a standby takes over from here, and the metrics are made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from kubetune.api.status import Phase
+from kubetune.cluster import Manifest
+from kubetune.controller.pods import timestamp
+from kubetune.controller.workqueue import Key
+from kubetune_trainer.contract import FailureClass
+
+ENDS = frozenset({"Succeeded", "Suspended", *(each.value for each in FailureClass)})
+OTHER = "Other"
+PHASES = frozenset(each.value for each in Phase)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One job as last seen. Text out of the cluster is reduced to known words: it becomes label values of metrics."""
+
+    key: Key
+    version: str  # metadata.resourceVersion
+    phase: str = Phase.PENDING.value
+    failure: str = ""
+    """Class of the job's (last) failure."""
+    created: datetime | None = None
+    attempt: int = 0
+    ends: tuple[str, ...] = ()
+    """How the attempts that are listed ended, oldest first."""
+    ended: int = 0
+    """Number of the last attempt that ended."""
+    restarts: int = 0
+    admitted: datetime | None = None
+    step: int = 0
+    total: int = 0
+    reported: datetime | None = None
+    reason: str = ""
+    """Of the condition Reconciling or, at the end, of its failure: for the log alone."""
+
+    @property
+    def finished(self) -> bool:
+        return self.phase in (Phase.SUCCEEDED, Phase.FAILED)
+
+
+def seen(kind: str, body: Manifest) -> Seen:
+    """Never raises: whoever may write a status may write anything."""
+    metadata, status = body["metadata"], _dict(body.get("status"))
+    attempts = [a for a in _list(status.get("attempts")) if isinstance(a, dict)]
+    progress, failure = _dict(status.get("progress")), _dict(status.get("failure"))
+    conditions = {c.get("type"): c for c in _list(status.get("conditions")) if isinstance(c, dict)}
+    admitted = conditions.get("Admitted", {})
+    ends = [a for a in attempts if a.get("ended")]
+    return Seen(
+        key=Key(kind, metadata["namespace"], metadata["name"]),
+        version=str(metadata.get("resourceVersion", "")),
+        phase=_word(status.get("phase"), PHASES, Phase.PENDING.value),
+        failure=_word(failure.get("class"), ENDS, OTHER) if failure else "",
+        created=_time(metadata.get("creationTimestamp")),
+        attempt=_whole(attempts[-1].get("number")) if attempts else 0,
+        ends=tuple(_word(a.get("reason"), ENDS, OTHER) for a in ends),
+        ended=_whole(ends[-1].get("number")) if ends else 0,
+        restarts=_whole(status.get("restarts")),
+        admitted=_time(admitted.get("lastTransitionTime")) if admitted.get("status") == "True" else None,
+        step=_whole(progress.get("step")),
+        total=_whole(progress.get("totalSteps")),
+        reported=_time(progress.get("updatedTime")),
+        reason=str(conditions.get("Reconciling", {}).get("reason", "")),
+    )
+
+
+def _word(value: object, known: frozenset[str], default: str) -> str:
+    """One of the known words, the same object each time: 10,000 jobs share them."""
+    return next((word for word in known if word == value), default)
+
+
+def _dict(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and value >= 0 else 0
+
+
+def _time(value: object) -> datetime | None:
+    try:
+        return timestamp(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+class KnownJobs:
+    """All jobs in scope, by UID. Read from other threads too: each step leaves it whole."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Seen] = {}
+        self._keys: dict[Key, str] = {}
+
+    def update(self, uid: str, job: Seen) -> Seen | None:
+        """What was known before."""
+        before = self._jobs.get(uid)
+        self._jobs[uid] = job
+        self._keys[job.key] = uid
+        return before
+
+    def forget(self, uid: str) -> None:
+        job = self._jobs.pop(uid, None)
+        if job and self._keys.get(job.key) == uid:
+            del self._keys[job.key]
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
+
+    def of(self, key: Key) -> Seen | None:
+        return self._jobs.get(self._keys.get(key, ""))
+
+    def version(self, uid: str) -> str | None:
+        job = self._jobs.get(uid)
+        return job.version if job else None
+
+    def all(self) -> list[Seen]:
+        return list(self._jobs.values())
+
+    def unfinished_first(self) -> Iterator[Key]:
+        """In the order in which they should be looked at after a start."""
+        jobs = self.all()
+        yield from (job.key for job in jobs if not job.finished)
+        yield from (job.key for job in jobs if job.finished)
+
+    def uids(self) -> set[str]:
+        return set(self._jobs)

@@ -1,0 +1,83 @@
+"""Two real operators on a real API server: one acts."""
+
+import signal
+import time
+
+import pytest
+from replicas import eventually
+
+pytestmark = pytest.mark.cluster
+PROMISE = 15.0
+"""Seconds in which the other acts after a kill -9."""
+
+
+@pytest.fixture
+def pair(start, plane, namespace):
+    scope = (f"--namespace={namespace}", f"--lease-namespace={namespace}")
+    first = start("first", *scope)
+    eventually(lambda: first.leads, "the first leads")
+    second = start("second", *scope)
+    assert plane.holder(namespace) == "first"
+    assert not second.leads
+    return first, second
+
+
+def test_after_a_kill_the_other_acts_within_fifteen_seconds(pair, plane, namespace, record_property):
+    first, second = pair
+    plane.create_job(namespace, "before")
+    eventually(lambda: plane.children(namespace) == ["before-sft-1"], "the first acts")
+    first.signal(signal.SIGKILL)
+    killed = time.monotonic()
+    plane.create_job(namespace, "after")
+    eventually(lambda: len(plane.children(namespace)) == 2, "the second acts")
+    took = time.monotonic() - killed
+    record_property("takeover_seconds", round(took, 1))
+    print(f"takeover after kill -9: {took:.1f} s")
+    assert took < PROMISE
+    assert plane.holder(namespace) == "second"
+    assert second.leads
+    assert plane.transitions(namespace) == 1
+    assert sorted(plane.children(namespace)) == ["after-sft-1", "before-sft-1"]
+
+
+def test_a_leader_that_is_told_to_end_drains_and_hands_over_at_once(pair, plane, namespace, record_property):
+    first, second = pair
+    for number in range(10):
+        plane.create_job(namespace, f"job-{number}")
+    first.signal(signal.SIGTERM)
+    told = time.monotonic()
+    took = first.wait(30)
+    assert first.process.returncode == 0
+    record_property("drain_seconds", round(took, 1))
+    print(f"drained in {took:.1f} s")
+    assert took < 5
+    eventually(lambda: second.leads, "the second leads")
+    handed = time.monotonic() - told
+    record_property("handover_seconds", round(handed, 1))
+    assert handed < 10, "the Lease was given up: nobody waited for its end"
+    eventually(lambda: len(plane.children(namespace)) == 10, "every job has its child")
+    assert plane.holder(namespace) == "second"
+    assert "gave up the lease" in first.said
+
+
+def test_a_leader_stopped_past_its_lease_writes_nothing_when_it_goes_on(pair, plane, namespace):
+    first, second = pair
+    first.signal(signal.SIGSTOP)
+    try:
+        plane.create_job(namespace, "meanwhile")  # the first's watch hears of it, too
+        eventually(lambda: plane.children(namespace) == ["meanwhile-sft-1"], "the second acts")
+        eventually(lambda: any(j.get("status", {}).get("attempts") for j in plane.items(namespace, "sftjobs")), "it is recorded")
+        child = plane.items(namespace, "pytorchjobs")[0]
+    finally:
+        first.signal(signal.SIGCONT)
+    eventually(lambda: "does not lead any more" in first.said, "the first notices")
+    plane.create_job(namespace, "later")
+    eventually(lambda: len(plane.children(namespace)) == 2, "the second goes on")
+    assert (first.leads, second.leads) == (False, True)
+    assert first.metric('kubetune_api_writes_total{code="200",resource="pytorchjobs",verb="patch"}') is None
+    assert first.metric('kubetune_api_writes_total{code="201",resource="pytorchjobs",verb="patch"}') is None
+    assert first.metric('kubetune_api_writes_total{code="200",resource="sftjobs/status",verb="patch"}') is None
+    assert plane.items(namespace, "pytorchjobs")[-1]["metadata"]["uid"] == child["metadata"]["uid"]
+    assert sorted(plane.children(namespace)) == ["later-sft-1", "meanwhile-sft-1"]
+    assert second.metric('kubetune_api_writes_total{code="201",resource="pytorchjobs",verb="patch"}') == 2
+    assert plane.transitions(namespace) == 1

@@ -1,0 +1,58 @@
+import pytest
+from fake_cluster import job
+
+from kubetune.controller.known_jobs import KnownJobs, seen
+from kubetune.controller.workqueue import Key
+
+A, B = Key("SFTJob", "default", "a"), Key("SFTJob", "default", "b")
+
+
+def test_a_job_in_short():
+    status = {
+        "phase": "Running",
+        "restarts": 1,
+        "attempts": [{"number": 1, "ended": "2026-01-01T00:00:00Z", "reason": "CudaOOM"}, {"number": 2}],
+        "conditions": [{"type": "Admitted", "status": "True", "lastTransitionTime": "2026-01-01T00:00:05Z"}],
+        "progress": {"step": 3, "totalSteps": 12, "updatedTime": "2026-01-01T00:01:00Z"},
+    }
+    it = seen("SFTJob", job(name="a") | {"status": status})
+    assert (it.key, it.phase, it.attempt, it.ended, it.ends, it.restarts) == (A, "Running", 2, 1, ("CudaOOM",), 1)
+    assert (it.step, it.total, it.reported.minute, it.admitted.second) == (3, 12, 1, 5)
+    assert not it.finished
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        None, {}, {"phase": "A" * 9000}, {"attempts": "x"}, {"attempts": [7, {"number": "x", "ended": 1, "reason": "Mine"}]},
+        {"failure": {"class": "Mine"}}, {"progress": {"step": -1, "updatedTime": "yesterday"}}, {"conditions": [None]}, {"progress": []},
+    ],
+)  # fmt: skip
+def test_whatever_a_status_says_it_becomes_known_words(status):
+    it = seen("SFTJob", job() | ({} if status is None else {"status": status}))
+    assert it.phase == "Pending"
+    assert it.failure in ("", "Other")
+    assert set(it.ends) <= {"Other"}
+    assert it.step == 0
+    assert it.reported is None
+
+
+def test_jobs_are_known_by_uid_and_found_by_key():
+    jobs = KnownJobs()
+    assert jobs.update("1", seen("SFTJob", job(name="a"))) is None
+    assert jobs.update("2", seen("SFTJob", job(name="a"))) is None, "created again under its name"
+    jobs.forget("1")
+    assert A in jobs
+    assert jobs.of(A).key == A
+    jobs.forget("2")
+    assert A not in jobs
+    assert jobs.of(A) is None
+    jobs.forget("2")
+    assert len(jobs) == 0
+
+
+def test_what_is_finished_comes_last():
+    jobs = KnownJobs()
+    jobs.update("1", seen("SFTJob", job(name="a") | {"status": {"phase": "Succeeded"}}))
+    jobs.update("2", seen("SFTJob", job(name="b")))
+    assert list(jobs.unfinished_first()) == [B, A]

@@ -1,0 +1,176 @@
+import asyncio
+import logging
+
+import pytest
+from fake_cluster import FakeCluster, job
+
+from kubetune.cluster import ClusterError
+from kubetune.controller.known_jobs import KnownJobs
+from kubetune.controller.metrics import Metrics
+from kubetune.controller.operate import Operator
+from kubetune.controller.operator_settings import OperatorSettings, identity, lease_name
+from kubetune.controller.settings import ControllerSettings
+from kubetune.controller.workqueue import Key
+from kubetune.render import RenderSettings
+
+CONTROLLER = ControllerSettings(render=RenderSettings(image="trainer:1"))
+OTHER_UID = "22222222-0000-4000-8000-000000000000"
+DEADLINE = 20.0
+
+
+class Listing(FakeCluster):
+    async def list_jobs(self, kind, namespace):
+        self._fault(f"list {kind}")
+        return [j for (k, n, _), j in self.jobs.items() if k == kind and namespace in (None, n)]
+
+    async def probe(self):
+        self._fault("probe")
+
+
+def leading(cluster: Listing, **settings) -> Operator:
+    """With a queue that nobody works on."""
+    operator = Operator(cluster, OperatorSettings(CONTROLLER, **settings))
+    operator.leading = True
+    return operator
+
+
+def waiting(operator: Operator) -> set[str]:
+    return {key.name for key in operator.queue._waiting}
+
+
+@pytest.mark.parametrize(("namespaces", "found"), [((), {"a", "b"}), (("default",), {"a", "b"}), (("other",), set())])
+def test_a_sweep_adds_every_job_of_both_kinds(namespaces, found):
+    operator = leading(Listing(job(name="a"), job("OSFTJob", name="b")), namespaces=namespaces)
+    assert asyncio.run(operator.sweep())
+    assert waiting(operator) == found
+
+
+def test_a_sweep_goes_on_where_one_kind_cannot_be_listed():
+    cluster = Listing(job(name="a"), job("OSFTJob", name="b"))
+    cluster.faults["list SFTJob"] = [ClusterError("forbidden")]
+    operator = leading(cluster)
+    assert not asyncio.run(operator.sweep())
+    assert waiting(operator) == {"b"}
+
+
+def test_a_standby_lists_and_remembers_but_has_no_work():
+    operator = leading(Listing(job(name="a")))
+    operator.leading = False
+    asyncio.run(operator.sweep())
+    operator.told("SFTJob", job(name="a"), "ADDED")
+    operator.notice(Key("SFTJob", "default", "a"))
+    assert waiting(operator) == set()
+    assert Key("SFTJob", "default", "a") in operator.jobs
+
+
+def test_the_operator_reconciles_what_the_sweep_finds():
+    cluster = Listing(job(name="a"), job("OSFTJob", name="b", uid=OTHER_UID))
+    run_until(Operator(cluster, OperatorSettings(CONTROLLER, sweep_seconds=0.01)), lambda: len(cluster.children) == 2)
+    assert set(cluster.children) == {"a-sft-1", "b-osft-1"}
+
+
+def test_one_that_begins_to_lead_takes_up_what_it_knows_without_a_list():
+    cluster = Listing(job(name="a"))
+    cluster.faults["list SFTJob"] = [ClusterError("not now")] * 1000
+    operator = Operator(cluster, OperatorSettings(CONTROLLER))
+    operator.told("SFTJob", job(name="a"), None)
+    run_until(operator, lambda: len(cluster.children) == 1)
+    assert set(cluster.children) == {"a-sft-1"}
+
+
+def test_what_is_out_of_scope_is_not_reconciled_though_a_child_of_it_is_heard_of():
+    cluster = Listing(job(name="theirs"), job("OSFTJob", name="ours", uid=OTHER_UID))
+    operator = Operator(cluster, OperatorSettings(CONTROLLER, selector="team=a"))
+    operator.told("OSFTJob", cluster.jobs["OSFTJob", "default", "ours"], None)
+
+    async def main() -> None:
+        await operator._reconcile(Key("SFTJob", "default", "theirs"))
+        await operator._reconcile(Key("OSFTJob", "default", "ours"))
+
+    asyncio.run(main())
+    assert set(cluster.children) == {"ours-osft-1"}
+
+
+def run_until(operator: Operator, ready) -> None:
+    async def main() -> None:
+        running = asyncio.create_task(operator.run())
+        async with asyncio.timeout(DEADLINE):
+            while not ready():  # noqa: ASYNC110 - the cluster in memory tells nobody
+                await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+def test_a_watch_that_stays_behind_two_lists_is_blind_until_it_tells_something():
+    operator = leading(Listing(job(name="a")))
+    operator.told("SFTJob", job(name="a"), None)
+    asyncio.run(operator.sweep())
+    assert operator._pulse().blind is None
+    operator._cluster.jobs["SFTJob", "default", "a"]["metadata"]["resourceVersion"] = "2"
+    asyncio.run(operator.sweep())
+    assert operator._pulse().blind is None, "it may be a moment late"
+    asyncio.run(operator.sweep())
+    assert operator._pulse().blind is not None
+    operator.told("SFTJob", operator._cluster.jobs["SFTJob", "default", "a"], "MODIFIED")
+    assert operator._pulse().blind is None
+
+
+def test_a_job_that_left_the_scope_or_the_cluster_is_forgotten():
+    operator = leading(Listing())
+    operator.told("SFTJob", job(name="a"), None)
+    operator.told("SFTJob", job(name="b", uid=OTHER_UID), None)
+    operator.told("SFTJob", job(name="b", uid=OTHER_UID), "DELETED")
+    assert [seen.key.name for seen in operator.jobs.all()] == ["a"]
+    asyncio.run(operator.sweep())
+    assert len(operator.jobs) == 0, "its deletion was not told; the list shows it"
+
+
+def test_good_answers_count_as_contact_and_failures_do_not():
+    operator = leading(Listing())
+    operator._contact = 0.0
+    for status in (None, 401, 429, 500, 503):
+        operator.answered(status)
+    assert operator._contact == 0.0
+    assert any("no answer of the API server" in fault for fault in operator.faults())
+    operator.answered(409)
+    assert list(operator.faults()) == []
+
+
+def test_it_is_ready_after_the_first_sweep():
+    operator = Operator(Listing(), OperatorSettings(CONTROLLER))
+    assert list(operator.unready()) == ["the jobs were not listed yet"]
+    run_until(operator, lambda: not list(operator.unready()))
+
+
+def test_a_transition_is_one_line_with_job_attempt_and_reason(caplog):
+    caplog.set_level(logging.INFO)
+    operator = leading(Listing())
+    first, second = job(name="a"), job(name="a")
+    failed = {"phase": "Failed", "attempts": [{"number": 2}], "failure": {"class": "CudaOOM"}}
+    operator.told("SFTJob", first, "ADDED")
+    operator.told("SFTJob", second | {"status": failed}, "MODIFIED")
+    operator.told("SFTJob", second | {"status": failed | {"restarts": 1}}, "MODIFIED")
+    said = [(r.job, r.attempt, r.reason) for r in caplog.records if hasattr(r, "job")]
+    assert said == [("SFTJob default/a", 0, ""), ("SFTJob default/a", 2, "CudaOOM")]
+
+
+def test_the_metrics_are_of_the_jobs_that_it_knows():
+    known = KnownJobs()
+    operator = Operator(Listing(), OperatorSettings(CONTROLLER), jobs=known, metrics=Metrics(known))
+    operator.told("SFTJob", job(name="a"), None)
+    labels = {"kind": "SFTJob", "phase": "Pending", "class": ""}
+    assert operator.metrics.registry.get_sample_value("kubetune_jobs", labels) == 1
+
+
+def test_a_lease_belongs_to_a_scope_and_an_identity_to_a_process():
+    everywhere = OperatorSettings(CONTROLLER, identity="me")
+    assert lease_name(everywhere) == "kubetune-controller"
+    names = {
+        lease_name(OperatorSettings(CONTROLLER, namespaces=n, selector=s))
+        for n, s in [(("a", "b"), ""), (("b", "a"), ""), (("a",), ""), ((), "team=a")]
+    }
+    assert len(names) == 3
+    assert identity(everywhere) != identity(everywhere)
+    assert identity(everywhere).startswith("me_")
