@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from kubetune.controller.__main__ import parser, settings
-from kubetune.controller.operate import IMAGE_ENV, OperatorSettings
+from kubetune.controller.operator_settings import IMAGE_ENV, OperatorSettings
 from kubetune.controller.settings import ControllerSettings
 from kubetune.render import RenderSettings
 
