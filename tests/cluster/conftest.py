@@ -1,4 +1,4 @@
-"""A real control plane: KUBECONFIG's if it is set (with the CRDs, the training operator and kwok's nodes), else one of our own."""
+"""One real control plane for the whole run: KUBECONFIG's if it is set (with the CRDs, the training operator and kwok's nodes), else one of our own."""
 
 from __future__ import annotations
 
@@ -11,31 +11,44 @@ from pathlib import Path
 import pytest
 from kubernetes import client
 from operator_process import OperatorProcess
-from real_cluster import Namespace, core
+from real_cluster import Namespace, core, deploy
+from shared_cluster import shared
 from waiting import until
 
 from e2e.cluster import binaries
 from e2e.cluster.__main__ import down, up
+from e2e.cluster.tokens import OPERATOR, account_kubeconfig
 
 CLAIMS = ("data", "runs")
 """What the smallest job names."""
 
 
 @pytest.fixture(scope="session")
-def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    if os.environ.get("KUBECONFIG"):
-        yield Path(os.environ["KUBECONFIG"])
-        return
-    folder = tmp_path_factory.mktemp("control-plane")
-    try:
-        yield up(folder, nodes=4).kubeconfig
-    finally:
-        down(folder)
+def kubectl() -> Path:
+    return Path(shutil.which("kubectl") or binaries.path("kubectl"))
 
 
 @pytest.fixture(scope="session")
-def kubectl() -> Path:
-    return Path(shutil.which("kubectl") or binaries.path("kubectl"))
+def kubeconfig(kubectl: Path, worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The administrator's. deploy/ has been applied; every process of the run (pytest -n) gets the same."""
+    given, base = os.environ.get("KUBECONFIG"), tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "control-plane"
+    plane = folder / "programs"
+    config = Path(given) if given else plane / "admin.kubeconfig"
+
+    def start() -> None:
+        if not given:
+            up(plane, nodes=4)
+        deploy(config, kubectl)
+
+    with shared(folder, start, lambda: None if given else down(plane)):
+        yield config
+
+
+@pytest.fixture(scope="session")
+def operator_kubeconfig(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the operator's ServiceAccount: it may do what deploy/ says."""
+    return account_kubeconfig(kubeconfig, *OPERATOR, tmp_path_factory.mktemp("operator"))
 
 
 @pytest.fixture
@@ -65,9 +78,11 @@ def make_claim(api: client.CoreV1Api, namespace: str, claim: str) -> None:
 
 
 @pytest.fixture
-def operator(namespace: Namespace, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[OperatorProcess]:
-    """Running, in the test's namespace."""
-    process = OperatorProcess(namespace.kubeconfig, namespace.name, tmp_path / "operator.log")
+def operator(
+    namespace: Namespace, operator_kubeconfig: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[OperatorProcess]:
+    """Running, in the test's namespace alone, with the rights of its ServiceAccount."""
+    process = OperatorProcess(operator_kubeconfig, namespace.name, tmp_path / "operator.log")
     process.start()
     yield process
     process.stop()

@@ -7,7 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-QUICK = ("--poll-seconds=2", "--backoff-base-seconds=1", "--backoff-cap-seconds=4", "--sweep-seconds=10", "--straggler-seconds=2")
+QUICK = (
+    "--poll-seconds=2",
+    "--backoff-base-seconds=1",
+    "--backoff-cap-seconds=4",
+    "--sweep-seconds=10",
+    "--straggler-seconds=2",
+    "--no-leader-elect",  # after a kill -9 nobody waits for the end of the Lease: tests/cluster/ha does
+    "--port=0",
+)
 """Options that make a test short; what is tested is the same."""
 
 

@@ -201,3 +201,20 @@ def failed(kind: str, message: str, attempt: int = 1, *, step: int = 0, code: in
 
 def core(namespace: Namespace) -> client.CoreV1Api:
     return client.CoreV1Api(connect(str(namespace.kubeconfig)))
+
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+POLICY = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/kubetune-trainer"
+
+
+def deploy(kubeconfig: Path, kubectl: Path) -> None:
+    """`kubectl apply -k deploy/`, and the API server knows that the policy type-checks."""
+    subprocess.run([kubectl, f"--kubeconfig={kubeconfig}", "apply", "-k", DEPLOY], check=True, capture_output=True, timeout=180)
+    api = KubernetesApi(connect(str(kubeconfig)))
+
+    def checked() -> Manifest | None:
+        policy = api.json(Request("GET", POLICY))
+        status = policy.get("status", {})
+        return status if status.get("observedGeneration") == policy["metadata"]["generation"] else None
+
+    assert until(checked, "the policy's type check")["typeChecking"] == {}

@@ -10,37 +10,33 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from fake_cluster import job
+from waiting import until
 
-from e2e.cluster.control_plane import ControlPlane
 from e2e.cluster.processes import free_ports
 
 Manifest = dict[str, Any]
-POLL_SECONDS = 0.05
-
-
-def eventually(look: Callable[[], Any], what: str, seconds: float = 120) -> Any:
-    """What `look` gives once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (seen := look()):
-        assert time.monotonic() < deadline, f"not seen in {seconds:.0f} s: {what}"
-        time.sleep(POLL_SECONDS)
-    return seen
 
 
 class Cluster:
-    def __init__(self, plane: ControlPlane) -> None:
-        self.plane = plane
-        self.kubectl = plane.kubectl
+    """The control plane, through kubectl."""
+
+    def __init__(self, kubeconfig: Path, program: Path) -> None:
+        self.kubeconfig, self._program = kubeconfig, program
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        command = [str(self._program), f"--kubeconfig={self.kubeconfig}", *arguments]
+        done = subprocess.run(command, input=stdin, text=True, capture_output=True, check=False, timeout=180)
+        assert not done.returncode, f"{' '.join(arguments)}: {done.stderr}"
+        return done.stdout
 
     def create_job(self, namespace: str, name: str, **labels: str) -> None:
         body = job(name=name)
         body["metadata"] = {"name": name, "namespace": namespace, "labels": labels}
-        self.plane.apply([body])
+        self.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(body))
 
     def items(self, namespace: str, kind: str) -> list[Manifest]:
         return list(json.loads(self.kubectl("get", kind, "-n", namespace, "-o", "json"))["items"])
@@ -63,11 +59,11 @@ class Cluster:
 class Replica:
     """One operator process."""
 
-    def __init__(self, name: str, cluster: Cluster, log: Path, options: tuple[str, ...]) -> None:
+    def __init__(self, name: str, kubeconfig: Path, log: Path, options: tuple[str, ...]) -> None:
         (self.port,) = free_ports(1)
         self.name, self.log = name, log
         command = [sys.executable, "-m", "kubetune.controller", "--image=trainer:1", f"--identity={name}", "--address=127.0.0.1"]
-        environment = {**os.environ, "KUBECONFIG": str(cluster.plane.kubeconfig)}
+        environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
         with log.open("wb") as out:
             self.process = subprocess.Popen(
                 [*command, f"--port={self.port}", "--log-format=json", *options], stdout=out, stderr=out, env=environment
@@ -88,7 +84,7 @@ class Replica:
             assert self.process.poll() is None, self.said
             return self.get("/readyz")[0] == 200
 
-        eventually(ready, f"{self.name} is ready")
+        until(ready, f"{self.name} is ready")
 
     def metric(self, series: str) -> float | None:
         lines = self.get("/metrics")[1].splitlines()

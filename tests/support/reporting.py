@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import Any
 
-import yaml
 from kubernetes import client
+from waiting import until
 
+from e2e.cluster.tokens import OPERATOR, account_kubeconfig, mounted, token
 from kubetune.cluster import ClusterError
 from kubetune.controller.kubernetes_api import APPLY, KubernetesApi, Request, connect
 from kubetune.controller.kubernetes_cluster import KubernetesCluster, jobs_path
@@ -22,22 +18,11 @@ from kubetune_trainer.api_report import ApiReporter, InCluster, ReportError, app
 from kubetune_trainer.contract import Checkpoint, JobIdentity, Progress, Report
 
 Manifest = dict[str, Any]
-T = TypeVar("T")
 
 DEADLINE = 180.0
 """Seconds, longer than anything here takes on a busy machine."""
 
-OPERATOR = ("kubetune-system", "kubetune")
 REPORTER = "kubetune-trainer"
-
-
-def until(look: Callable[[], T], what: str) -> T:
-    """Polls until `look` gives something true."""
-    deadline = time.monotonic() + DEADLINE
-    while not (seen := look()):
-        assert time.monotonic() < deadline, f"never seen: {what}"
-        time.sleep(0.1)
-    return seen
 
 
 @dataclass(frozen=True)
@@ -125,19 +110,7 @@ class Lab:
 
     def token(self, account: str, pod: Manifest | None = None, namespace: str | None = None) -> str:
         """As the kubelet asks for it: bound to the pod; without one, not bound to anything."""
-        spec: Manifest = {"expirationSeconds": 3600}
-        if pod:
-            spec["boundObjectRef"] = {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "name": pod["metadata"]["name"],
-                "uid": pod["metadata"]["uid"],
-            }
-        path = f"/api/v1/namespaces/{namespace or self.namespace}/serviceaccounts/{account}/token"
-        answer = self.api.json(
-            Request("POST", path, body={"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec})
-        )
-        return str(answer["status"]["token"])
+        return token(self.api, namespace or self.namespace, account, pod)
 
     def masters_token(self, name: str) -> str:
         """Of a new pod of that name."""
@@ -145,13 +118,7 @@ class Lab:
 
     def reach(self, token: str) -> InCluster:
         """The trainer's own client, with the files that the kubelet would mount."""
-        folder = self.folder / base64.urlsafe_b64encode(token[-24:].encode()).decode()
-        folder.mkdir(exist_ok=True)
-        (folder / "token").write_text(token)
-        configuration = connect(str(self.kubeconfig)).configuration
-        (folder / "ca.crt").write_text(Path(configuration.ssl_ca_cert).read_text())
-        url = urlsplit(configuration.host)
-        return InCluster(str(url.hostname), url.port or 443, folder, timeout=60)
+        return mounted(self.kubeconfig, token, self.folder)
 
     def as_account(self, token: str) -> KubernetesApi:
         """Any request, with that token alone."""
@@ -163,13 +130,7 @@ class Lab:
 
     def account_kubeconfig(self, namespace: str, account: str) -> Path:
         """A kubeconfig of that ServiceAccount."""
-        document = yaml.safe_load(self.kubeconfig.read_text())
-        document["users"] = [{"name": account, "user": {"token": self.token(account, namespace=namespace)}}]
-        document["contexts"] = [{"name": account, "context": {"cluster": document["clusters"][0]["name"], "user": account}}]
-        document["current-context"] = account
-        target = self.folder / f"{account}.kubeconfig"
-        target.write_text(json.dumps(document))
-        return target
+        return account_kubeconfig(self.kubeconfig, namespace, account, self.folder)
 
 
 def body(job: JobIdentity, **status: Any) -> Manifest:
@@ -195,4 +156,4 @@ def say(lab: Lab, job: JobIdentity, token: str, last: Report, earlier: tuple[Che
     reporter.close(DEADLINE)
 
 
-__all__ = ["ClusterError", "Lab", "Request", "body", "checkpoint", "report", "say", "until"]
+__all__ = ["OPERATOR", "REPORTER", "ClusterError", "Lab", "Request", "body", "checkpoint", "report", "say", "until"]

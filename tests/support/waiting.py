@@ -10,7 +10,7 @@ T = TypeVar("T")
 POLL_SECONDS = 0.1
 
 
-def until(look: Callable[[], T], what: str, *, seconds: float = 120, evidence: Callable[[], object] | None = None) -> T:
+def until(look: Callable[[], T], what: str, *, seconds: float = 180, evidence: Callable[[], object] | None = None) -> T:
     """What `look` gives once it is true; fails with `what` and the evidence after the deadline."""
     deadline = time.monotonic() + seconds
     while not (seen := look()):
@@ -18,13 +18,3 @@ def until(look: Callable[[], T], what: str, *, seconds: float = 120, evidence: C
             raise AssertionError(f"not seen in {seconds:.0f} s: {what}\n{evidence() if evidence else ''}")
         time.sleep(POLL_SECONDS)
     return seen
-
-
-def never(look: Callable[[], object], while_: Callable[[], object], what: str, *, seconds: float = 120) -> None:
-    """`look` stays false until `while_` has come true."""
-    deadline = time.monotonic() + seconds
-    while not while_():
-        seen = look()
-        assert not seen, f"{what}: {seen}"
-        assert time.monotonic() < deadline, f"the end of the watch never came: {what}"
-        time.sleep(POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""A control plane of these tests' own (one of them stops it), and operators as real processes."""
+"""Operators as real processes, several beside each other."""
 
 from __future__ import annotations
 
@@ -9,16 +9,11 @@ from pathlib import Path
 import pytest
 from replicas import Cluster, Replica
 
-from e2e.cluster.__main__ import down, up
 
-
-@pytest.fixture(scope="session")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    folder = tmp_path_factory.mktemp("ha-control-plane")
-    try:
-        yield Cluster(up(folder, nodes=1))
-    finally:
-        down(folder)
+@pytest.fixture
+def plane(kubeconfig: Path, kubectl: Path) -> Cluster:
+    """The control plane, for the administrator."""
+    return Cluster(kubeconfig, kubectl)
 
 
 @pytest.fixture
@@ -31,12 +26,12 @@ def namespace(plane: Cluster) -> Iterator[str]:
 
 
 @pytest.fixture
-def start(plane: Cluster, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., Replica]]:
-    """start(name, *options): one more operator process, ready to act or to take over."""
+def start(operator_kubeconfig: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., Replica]]:
+    """start(name, *options, kubeconfig=...): one more operator process, ready to act or to take over."""
     replicas: list[Replica] = []
 
-    def one(name: str, *options: str) -> Replica:
-        replica = Replica(name, plane, tmp_path / f"{name}.log", options)
+    def one(name: str, *options: str, kubeconfig: Path = operator_kubeconfig) -> Replica:
+        replica = Replica(name, kubeconfig, tmp_path / f"{name}.log", options)
         replicas.append(replica)
         replica.wait_ready()
         return replica

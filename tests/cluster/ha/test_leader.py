@@ -4,7 +4,7 @@ import signal
 import time
 
 import pytest
-from replicas import eventually
+from waiting import until
 
 pytestmark = pytest.mark.cluster
 PROMISE = 15.0
@@ -15,7 +15,7 @@ PROMISE = 15.0
 def pair(start, plane, namespace):
     scope = (f"--namespace={namespace}", f"--lease-namespace={namespace}")
     first = start("first", *scope)
-    eventually(lambda: first.leads, "the first leads")
+    until(lambda: first.leads, "the first leads")
     second = start("second", *scope)
     assert plane.holder(namespace) == "first"
     assert not second.leads
@@ -25,11 +25,11 @@ def pair(start, plane, namespace):
 def test_after_a_kill_the_other_acts_within_fifteen_seconds(pair, plane, namespace, record_property):
     first, second = pair
     plane.create_job(namespace, "before")
-    eventually(lambda: plane.children(namespace) == ["before-sft-1"], "the first acts")
+    until(lambda: plane.children(namespace) == ["before-sft-1"], "the first acts")
     first.signal(signal.SIGKILL)
     killed = time.monotonic()
     plane.create_job(namespace, "after")
-    eventually(lambda: len(plane.children(namespace)) == 2, "the second acts")
+    until(lambda: len(plane.children(namespace)) == 2, "the second acts")
     took = time.monotonic() - killed
     record_property("takeover_seconds", round(took, 1))
     print(f"takeover after kill -9: {took:.1f} s")
@@ -51,11 +51,11 @@ def test_a_leader_that_is_told_to_end_drains_and_hands_over_at_once(pair, plane,
     record_property("drain_seconds", round(took, 1))
     print(f"drained in {took:.1f} s")
     assert took < 5
-    eventually(lambda: second.leads, "the second leads")
+    until(lambda: second.leads, "the second leads")
     handed = time.monotonic() - told
     record_property("handover_seconds", round(handed, 1))
     assert handed < 10, "the Lease was given up: nobody waited for its end"
-    eventually(lambda: len(plane.children(namespace)) == 10, "every job has its child")
+    until(lambda: len(plane.children(namespace)) == 10, "every job has its child")
     assert plane.holder(namespace) == "second"
     assert "gave up the lease" in first.said
 
@@ -65,14 +65,14 @@ def test_a_leader_stopped_past_its_lease_writes_nothing_when_it_goes_on(pair, pl
     first.signal(signal.SIGSTOP)
     try:
         plane.create_job(namespace, "meanwhile")  # the first's watch hears of it, too
-        eventually(lambda: plane.children(namespace) == ["meanwhile-sft-1"], "the second acts")
-        eventually(lambda: any(j.get("status", {}).get("attempts") for j in plane.items(namespace, "sftjobs")), "it is recorded")
+        until(lambda: plane.children(namespace) == ["meanwhile-sft-1"], "the second acts")
+        until(lambda: any(j.get("status", {}).get("attempts") for j in plane.items(namespace, "sftjobs")), "it is recorded")
         child = plane.items(namespace, "pytorchjobs")[0]
     finally:
         first.signal(signal.SIGCONT)
-    eventually(lambda: "does not lead any more" in first.said, "the first notices")
+    until(lambda: "does not lead any more" in first.said, "the first notices")
     plane.create_job(namespace, "later")
-    eventually(lambda: len(plane.children(namespace)) == 2, "the second goes on")
+    until(lambda: len(plane.children(namespace)) == 2, "the second goes on")
     assert (first.leads, second.leads) == (False, True)
     assert first.metric('kubetune_api_writes_total{code="200",resource="pytorchjobs",verb="patch"}') is None
     assert first.metric('kubetune_api_writes_total{code="201",resource="pytorchjobs",verb="patch"}') is None

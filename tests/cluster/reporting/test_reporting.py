@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -156,9 +157,9 @@ def test_what_a_trainer_must_not_do(scene: Scene, attack: str):
     assert scene.lab.status(scene.own)["progress"] == {"step": 9}
 
 
-def test_the_status_of_a_job_in_another_namespace(scene: Scene, deployed: Any, tmp_path_factory: pytest.TempPathFactory):
+def test_the_status_of_a_job_in_another_namespace(scene: Scene, kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory):
     """Where a job of the same name has a master of the same name."""
-    elsewhere = Lab(deployed, f"{scene.lab.namespace}-2", tmp_path_factory.mktemp("elsewhere"))
+    elsewhere = Lab(kubeconfig, f"{scene.lab.namespace}-2", tmp_path_factory.mktemp("elsewhere"))
     elsewhere.open()
     try:
         theirs = elsewhere.job("teach")
