@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from e2e.cluster import control_plane, operators
+from e2e.cluster import control_plane, operators, player
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(os.environ.get("KUBETUNE_CLUSTER", ROOT / ".kubetune" / "cluster"))
@@ -23,7 +23,7 @@ def main() -> int:
     given = parser.parse_args()
     folder = given.folder.resolve()
     if given.action == "up":
-        up(folder, given.nodes)
+        player.start(up(folder, given.nodes))
     elif given.action == "down":
         down(folder)
     print(folder / "admin.kubeconfig" if given.action != "down" else f"down: {folder}")
@@ -41,6 +41,7 @@ def up(folder: Path, nodes: int) -> control_plane.ControlPlane:
 
 def down(folder: Path) -> None:
     """Ends every program and removes what they wrote."""
+    player.stop(folder)
     operators.down(folder)
     control_plane.down(folder)
     shutil.rmtree(folder, ignore_errors=True)

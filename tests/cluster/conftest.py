@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kubernetes import client
 from operator_process import OperatorProcess
 from real_cluster import Namespace, core, deploy
 from shared_cluster import shared
@@ -18,9 +17,7 @@ from waiting import until
 from e2e.cluster import binaries
 from e2e.cluster.__main__ import down, up
 from e2e.cluster.tokens import OPERATOR, account_kubeconfig
-
-CLAIMS = ("data", "runs")
-"""What the smallest job names."""
+from e2e.cluster.volumes import CLAIMS, volume, volume_claim, volume_name
 
 
 @pytest.fixture(scope="session")
@@ -59,22 +56,12 @@ def namespace(kubeconfig: Path, kubectl: Path) -> Iterator[Namespace]:
     api.create_namespace({"metadata": {"name": it.name}})
     until(lambda: api.list_namespaced_service_account(it.name).items, f"the ServiceAccount of {it.name}")
     for claim in CLAIMS:
-        make_claim(api, it.name, claim)
+        api.create_persistent_volume(volume(it.name, claim))
+        api.create_namespaced_persistent_volume_claim(it.name, volume_claim(it.name, claim))
     yield it
     api.delete_namespace(it.name)
     for claim in CLAIMS:
-        api.delete_persistent_volume(f"{it.name}-{claim}")
-
-
-def make_claim(api: client.CoreV1Api, namespace: str, claim: str) -> None:
-    """A claim and its volume, for the scheduler: nothing is ever mounted on a fake node."""
-    volume = f"{namespace}-{claim}"
-    shape = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
-    where = {"capacity": {"storage": "1Gi"}, "hostPath": {"path": f"/none/{volume}"}}
-    reserved = {"claimRef": {"namespace": namespace, "name": claim}}
-    api.create_persistent_volume({"metadata": {"name": volume}, "spec": {**shape, **where, **reserved}})
-    wanted = {"resources": {"requests": {"storage": "1Gi"}}, "volumeName": volume}
-    api.create_namespaced_persistent_volume_claim(namespace, {"metadata": {"name": claim}, "spec": {**shape, **wanted}})
+        api.delete_persistent_volume(volume_name(it.name, claim))
 
 
 @pytest.fixture

@@ -1,0 +1,161 @@
+"""Plays the trainer in kwok's pods, which run no container: reports as a trainer does, then ends the pod.
+
+    python -m e2e.cluster.player --kubeconfig FILE [--namespace default] [--seconds 60]
+
+Each report goes by `kubetune_trainer.api_report` with a token bound to the master's pod, so that deploy/ decides whether it may.
+What is reported is made up: nothing is trained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from e2e.cluster import processes, volumes
+from e2e.cluster.control_plane import ControlPlane
+from e2e.cluster.tokens import mounted, token
+from kubetune.cluster import ATTEMPT, ClusterError
+from kubetune.controller.kubernetes_api import KubernetesApi, Request, connect
+from kubetune_trainer.api_report import ApiReporter
+from kubetune_trainer.contract import CONTRACT_ENV, Checkpoint, Contract, Outcome, Progress, Report
+
+logger = logging.getLogger(__name__)
+
+NAME = "player"
+NAMESPACE, SECONDS = "default", 60.0
+STEPS = 20
+POLL_SECONDS = 0.3
+MERGE = "application/merge-patch+json"
+
+
+@dataclass(frozen=True)
+class Player:
+    """The trainer of every job in one namespace; a training lasts `seconds`."""
+
+    kubeconfig: Path
+    namespace: str
+    seconds: float
+    folder: Path
+
+    def run(self) -> None:
+        """Until the process is ended: each pod of a job is taken up once, when it runs."""
+        api, known = KubernetesApi(connect(str(self.kubeconfig))), set[str]()
+        while True:
+            for pod in self._pods(api):
+                if pod["status"].get("phase") == "Running" and pod["metadata"]["uid"] not in known:
+                    known.add(pod["metadata"]["uid"])
+                    threading.Thread(target=self._take_up, args=(pod,), daemon=True).start()
+            time.sleep(POLL_SECONDS)
+
+    def _pods(self, api: KubernetesApi) -> list[dict[str, Any]]:
+        try:
+            return api.items(f"/api/v1/namespaces/{self.namespace}/pods", query={"labelSelector": ATTEMPT})
+        except ClusterError as error:
+            logger.warning("%s", error)
+            return []
+
+    def _take_up(self, pod: dict[str, Any]) -> None:
+        name = pod["metadata"]["name"]
+        try:
+            Part(KubernetesApi(connect(str(self.kubeconfig))), self, pod).play()
+        except ClusterError as error:
+            logger.warning("%s: %s", name, error)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One pod's."""
+
+    api: KubernetesApi
+    player: Player
+    pod: dict[str, Any]
+
+    @property
+    def path(self) -> str:
+        return f"/api/v1/namespaces/{self.player.namespace}/pods/{self.pod['metadata']['name']}"
+
+    def play(self) -> None:
+        """The master reports and ends with the outcome of a training that reached its end; a worker just ends (kwok.yaml)."""
+        if "-master-" in self.pod["metadata"]["name"]:
+            outcome = self.train(self.contract()).to_message()
+            self.annotate({"test/outcome": outcome, "test/run-seconds": "0s"})
+        else:
+            self.annotate({"test/run-seconds": f"{self.player.seconds}s"})
+
+    def annotate(self, annotations: dict[str, str]) -> None:
+        self.api.json(Request("PATCH", self.path, body={"metadata": {"annotations": annotations}}, content=MERGE))
+
+    def contract(self) -> Contract:
+        """What the operator gave the trainer."""
+        variables = self.pod["spec"]["containers"][0]["env"]
+        return Contract.model_validate_json(next(each["value"] for each in variables if each["name"] == CONTRACT_ENV))
+
+    def train(self, contract: Contract) -> Outcome:
+        """Reports every step and a checkpoint half-way; goes on where the last verified state is."""
+        account = self.pod["spec"]["serviceAccountName"]
+        granted = token(self.api, self.player.namespace, account, self.pod)
+        client = mounted(self.player.kubeconfig, granted, self.player.folder)
+        reporter = ApiReporter(contract.job, client.apply, contract.earlier_checkpoints)
+        begin = max((each.step for each in contract.earlier_checkpoints if each.kind == "full-state"), default=0)
+        checkpoints: tuple[Checkpoint, ...] = ()
+        for step in range(begin + 1, STEPS + 1):
+            time.sleep(self.player.seconds / STEPS)
+            if step == STEPS // 2:
+                checkpoints = (checkpoint(contract, step, "full-state"),)
+            reporter(Report(attempt=contract.attempt, progress=self.progress(step), checkpoints=checkpoints))
+        last = checkpoint(contract, STEPS, "hf")
+        reporter(Report(attempt=contract.attempt, progress=self.progress(STEPS), checkpoints=(*checkpoints, last)))
+        reporter.close()
+        return Outcome(reached_end=True, attempt=contract.attempt, step=STEPS, total_steps=STEPS, checkpoint=last)
+
+    def progress(self, step: int) -> Progress:
+        return Progress(
+            step=step,
+            total_steps=STEPS,
+            percent=100 * step / STEPS,
+            loss=round(0.7 + 1.6 * math.exp(-3 * step / STEPS), 4),
+            eta_seconds=round(self.player.seconds * (STEPS - step) / STEPS),
+            updated_time=datetime.now(UTC),
+        )
+
+
+def checkpoint(contract: Contract, step: int, kind: Literal["hf", "full-state"]) -> Checkpoint:
+    """One that a trainer would have read back."""
+    uri = f"{contract.attempt_uri}/{kind}-{step}"
+    return Checkpoint(uri=uri, step=step, bytes=269_000_000, kind=kind, verified=True, time=datetime.now(UTC))
+
+
+def start(plane: ControlPlane) -> None:
+    """In the background, for the namespace `default`, which gets the claims that the examples name."""
+    made = [make(NAMESPACE, claim) for claim in volumes.CLAIMS for make in (volumes.volume, volumes.volume_claim)]
+    plane.apply(made)
+    stop(plane.folder)
+    processes.start(plane.folder, NAME, sys.executable, "-m", "e2e.cluster.player", f"--kubeconfig={plane.kubeconfig}")
+
+
+def stop(folder: Path) -> None:
+    processes.stop(folder, NAME)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m e2e.cluster.player", description=__doc__)
+    parser.add_argument("--kubeconfig", type=Path, required=True, help="an administrator's")
+    parser.add_argument("--namespace", default=NAMESPACE, help="whose jobs to play (default)")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long a training lasts (60)")
+    given = parser.parse_args()
+    logging.basicConfig(format="%(asctime)s %(message)s")
+    with tempfile.TemporaryDirectory(prefix="player-") as folder:
+        Player(given.kubeconfig, given.namespace, given.seconds, Path(folder)).run()
+
+
+if __name__ == "__main__":
+    main()
