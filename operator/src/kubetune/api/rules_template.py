@@ -26,7 +26,7 @@ def volume_names_are_free(doc: Document) -> list[Finding]:
 
 def mount_paths_are_well_formed(doc: Document) -> list[Finding]:
     return [
-        Finding(f"{path}.mountPath", where, f"{where!r} is no path to mount at")
+        Finding(f"{path}.mountPath", where, f"nothing can be mounted at {where!r}")
         for path, where in mount_paths(doc)
         if not re.fullmatch(MOUNT_PATH, where) or ".." in where.split("/")
     ]
@@ -116,7 +116,7 @@ TEMPLATE_RULES = (
     Rule(
         name="mount-paths-are-well-formed",
         field="spec.template.volumeMounts",
-        message="a mountPath is no path to mount at",
+        message="nothing can be mounted at one of the mountPaths",
         remedy="write an absolute path, without ':' and '..'",
         find=mount_paths_are_well_formed,
         cel=f"{TEMPLATE} || !has(self.template.volumeMounts) || self.template.volumeMounts.all(m,"
