@@ -140,7 +140,7 @@ def apply_webhook(plane: ControlPlane, port: int, authority: certs.Authority) ->
 
 def apply_crds(plane: ControlPlane, folder: Path) -> None:
     """Applies every CRD of the folder and waits until the API server serves them."""
-    crds = [yaml.safe_load(file.read_text()) for file in sorted(folder.glob("*_*.yaml"))]
+    crds = [yaml.load(file.read_text(), yaml.CSafeLoader) for file in sorted(folder.glob("*_*.yaml"))]
     plane.apply(crds)
     names = [f"crd/{crd['metadata']['name']}" for crd in crds]
     plane.kubectl("wait", "--for=create", "--timeout=60s", *names)

@@ -33,17 +33,21 @@ def control_plane(folder: Path, kubectl: Path, up: Callable[[Path], object]) -> 
 def shared(folder: Path, start: Callable[[], None], end: Callable[[], None]) -> Iterator[None]:
     """`start` before the first of those that hold the folder, `end` after the last.
 
-    The kernel keeps count by locks on files, which go with their process however it ends. `start` must not mind to find the work done.
+    The kernel keeps count by locks on files, which go with their process however it ends.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    started = folder / "started"
     with (folder / "users").open("w") as users:
         with one_at_a_time(folder):
             fcntl.flock(users, fcntl.LOCK_SH)
-            start()
+            if not started.exists():
+                start()
+                started.touch()
         yield
         with one_at_a_time(folder):
             if is_last(users):
                 end()
+                started.unlink()
 
 
 @contextmanager
