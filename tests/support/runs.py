@@ -150,5 +150,5 @@ def training_worker(uid: str) -> psutil.Process:
 
 def entrypoint(uid: str) -> psutil.Process:
     """The container's own process: what the kubelet sends SIGTERM to."""
-    (process,) = [p for p in pod_processes(uid) if "kubetune_trainer.entrypoint" in p.cmdline()]
+    (process,) = [p for p in pod_processes(uid) if p.cmdline()[1:3] == ["-m", "kubetune_trainer.entrypoint"]]
     return process
