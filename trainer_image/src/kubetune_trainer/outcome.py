@@ -84,7 +84,12 @@ def _verdict(evidence: Evidence) -> Verdict:
 def where_it_ended(evidence: Evidence) -> str:
     """Of a run that was told to end: from where the next attempt goes on."""
     step, states = evidence.steps[-1].step if evidence.steps else 0, [c for c in evidence.checkpoints if c.verified]
-    saved = f"the last verified checkpoint is {states[-1].uri} (step {states[-1].step})" if states else "no checkpoint was verified"
+    if not evidence.needs_checkpoint:
+        saved = "the master verifies what was saved"
+    elif states:
+        saved = f"the last verified checkpoint is {states[-1].uri} (step {states[-1].step})"
+    else:
+        saved = "no checkpoint was verified"
     return f"asked to end (SIGTERM) at step {step} of {evidence.total_steps or 'an unknown number'}; {saved}"
 
 
