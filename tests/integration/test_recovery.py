@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
-from runs import Workspace, environment, finish, pod_processes, training_worker, wait_for
+from runs import Workspace, entrypoint, environment, finish, pod_processes, training_worker, wait_for
 from tiny import write_messages
 
 pytestmark = pytest.mark.train
@@ -42,6 +42,12 @@ def reach_second_epoch(workspace: Workspace, process: subprocess.Popen[str], kin
     stored = wait_for(lambda: in_second_epoch(workspace, kind), process)
     assert stored["status"]["progress"]["step"] < EPOCHS * STEPS, "the run was over before it could be disturbed"
     return stored
+
+
+def newest_state(stored: dict[str, Any]) -> dict[str, Any]:
+    """The full state from which the next attempt goes on."""
+    states = [c for c in stored["status"]["checkpoints"] if c["kind"] == "full-state" and c["verified"]]
+    return max(states, key=lambda c: c["step"])
 
 
 def all_marked() -> dict[int, str]:
@@ -83,6 +89,28 @@ def test_kill_9_of_the_second_nodes_worker_restarts_the_gang_from_the_first_epoc
     assert "attempt 2 goes on from" in ended.stderr
 
 
+@pytest.mark.parametrize("kind", ["SFTJob", "OSFTJob"])
+def test_one_node_told_to_end_saves_the_whole_gang_where_it_is(workspace: Workspace, long_data: Path, kind: str) -> None:
+    """As when the second node is drained: the kubelet sends SIGTERM to that pod alone."""
+    job = long_job(workspace, long_data, kind, nodes=2)
+    job["spec"]["runPolicy"] = {"terminationGracePeriodSeconds": 600}
+    process = workspace.start_run(job, "-o", "json")
+    stored = reach_second_epoch(workspace, process, kind)
+    first = stored["status"]["attempts"][0]["pyTorchJob"]
+    entrypoint(workspace.pod(f"{first}-worker-0")["metadata"]["uid"]).send_signal(signal.SIGTERM)
+    ended = finish(process)
+
+    assert ended.code == 0, ended.stderr[-4000:]
+    status = ended.resource["status"]
+    one, two = status["attempts"]
+    assert (one["reason"], one["exitCode"], two["reason"]) == ("Preempted", 143, "Succeeded")
+    assert status["restarts"] == 0  # nobody's fault
+    assert STEPS < one["lastStep"] < EPOCHS * STEPS
+    assert two["resumedFrom"].endswith(f"/step_{one['lastStep']}")
+    assert status["progress"]["step"] == EPOCHS * STEPS
+    assert status["goodput"]["lost"] <= 2  # whole seconds: the save came with the step
+
+
 def test_ctrl_c_ends_every_process_and_the_same_command_goes_on(workspace: Workspace, long_data: Path) -> None:
     job = long_job(workspace, long_data, "SFTJob", nodes=2)
     process = workspace.start_run(job)
@@ -93,17 +121,19 @@ def test_ctrl_c_ends_every_process_and_the_same_command_goes_on(workspace: Works
     ended = finish(process)
 
     assert ended.code == 130
-    assert f"goes on from step {STEPS}" in ended.stderr
+    saved = newest_state(workspace.stored())
+    assert STEPS < saved["step"] < EPOCHS * STEPS  # the pods had the time to save where they were
+    assert f"goes on from step {saved['step']}" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert [pod_processes(uid) for uid in uids] == [[], []]
 
     again = workspace.run(job, "-o", "json")
     assert again.code == 0, again.stderr[-4000:]
-    assert f"Going on from step {STEPS}" in again.stderr
+    assert f"Going on from step {saved['step']}" in again.stderr
     status = again.resource["status"]
     assert [attempt["reason"] for attempt in status["attempts"]] == ["Suspended", "Succeeded"]
     assert status["restarts"] == 0
-    assert status["attempts"][1]["resumedFrom"].endswith(f"step_{STEPS}")
+    assert status["attempts"][1]["resumedFrom"] == saved["uri"]
     assert status["progress"]["step"] == EPOCHS * STEPS
 
 

@@ -146,3 +146,9 @@ def training_worker(uid: str) -> psutil.Process:
     ranked = {p.pid: p for p in pod_processes(uid) if "LOCAL_RANK" in environment(p)}
     (worker,) = [p for p in ranked.values() if p.ppid() not in ranked]  # its data loaders inherit the variable
     return worker
+
+
+def entrypoint(uid: str) -> psutil.Process:
+    """The container's own process: what the kubelet sends SIGTERM to."""
+    (process,) = [p for p in pod_processes(uid) if p.cmdline()[1:3] == ["-m", "kubetune_trainer.entrypoint"]]
+    return process

@@ -143,6 +143,9 @@ class ScriptedBackend:
             time=datetime.fromisoformat(line["timestamp"]),
         )
 
+    def stop_file(self, run: BackendRun) -> Path | None:
+        return run.output_dir / "stop" if run.checkpoint.on_preemption else None
+
     def found(self, run: BackendRun, steps: list[StepMetrics]) -> list[FoundCheckpoint]:
         found = []
         for metrics in steps:

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from signal_handlers import kept_handlers
 from tiny import conversation
 
 from kubetune_trainer import entrypoint
@@ -28,8 +29,9 @@ from kubetune_trainer.contract import (
 )
 from kubetune_trainer.entrypoint import in_resource_terms, last_line, main, write_outcome
 from kubetune_trainer.errors import ConfigurationError, DataError
+from kubetune_trainer.preemption import Terminated
 from kubetune_trainer.report import INTERVAL_ENV
-from kubetune_trainer.run import RunPlan, RunResult, Terminated
+from kubetune_trainer.run import RunPlan, RunResult
 
 DEADLINE = 300.0  # seconds; a wait ends long before
 BACKENDS = {"sft": "instructlab-training", "osft": "mini-trainer"}
@@ -89,10 +91,8 @@ def this_process_is_not_the_containers(monkeypatch: pytest.MonkeyPatch) -> Itera
     """main() takes over the process: its signals, and its children, which here may be other tests' own."""
     monkeypatch.setattr(entrypoint, "adopt_orphans", lambda: None)
     monkeypatch.setattr(entrypoint, "end_descendants", lambda: None)
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    with kept_handlers():
+        yield
 
 
 # a contract's change, the exit code, the class, and what the message must name
@@ -310,19 +310,29 @@ def test_no_assistant_text_in_the_loss_is_refused_before_anything_starts(contrac
     assert not (tmp_path / "job" / "attempt-1" / "logs").exists()
 
 
-@pytest.mark.train
-def test_sigterm_in_mid_training(contract_of: Any, environment_of: Any, tmp_path: Path):
-    process = start(environment_of(contract_of(training={**TRAINING["sft"], "num_epochs": 2000})), tmp_path)
+def in_the_middle(algorithm: str, contract_of: Any, environment_of: Any, tmp_path: Path, **more: Any) -> Any:
+    """A run of thousands of steps, once it has done some."""
+    training = {**TRAINING[algorithm], "num_epochs": 2000}
+    process = start(environment_of(contract_of(algorithm, training=training, **more)), tmp_path)
     report = tmp_path / "report.json"
 
     def trained() -> bool:
-        if not report.exists():
-            return False
-        latest = Report.model_validate_json(report.read_text())
-        return latest.progress is not None and any(c.verified for c in latest.checkpoints)
+        latest = Report.model_validate_json(report.read_text()) if report.exists() else None
+        return bool(latest and latest.progress and any(c.verified for c in latest.checkpoints))
 
     try:
         wait_until(trained, process, tmp_path)
+    except BaseException:
+        process.kill()
+        raise
+    return process
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("algorithm", ["sft", "osft"])
+def test_sigterm_in_mid_training_saves_that_very_step(algorithm: str, contract_of: Any, environment_of: Any, tmp_path: Path):
+    process = in_the_middle(algorithm, contract_of, environment_of, tmp_path, graceSeconds=600)
+    try:
         family = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
         assert family
         process.send_signal(signal.SIGTERM)
@@ -333,9 +343,25 @@ def test_sigterm_in_mid_training(contract_of: Any, environment_of: Any, tmp_path
     assert [pid for pid in family if alive(pid)] == []
     outcome = outcome_of(tmp_path)
     assert (outcome.reached_end, outcome.failure, outcome.exit_code) == (False, FailureClass.PREEMPTED, 143)
-    assert outcome.step > 0
-    assert outcome.total_steps == 12000
-    assert "the last verified checkpoint is pvc://runs/job/attempt-1/" in outcome.message
+    assert (outcome.step > 0, outcome.total_steps, outcome.log_tail) == (True, 12000, None)
+    last = Report.model_validate_json((tmp_path / "report.json").read_text()).checkpoints[-1]
+    assert (last.kind, last.step, last.verified) == ("full-state", outcome.step, True)
+    assert f"the last verified checkpoint is {last.uri} (step {outcome.step})" in outcome.message
+    assert check_manifest(tmp_path / "job" / last.uri.removeprefix("pvc://runs/job/")) == []
+
+
+@pytest.mark.train
+def test_sigterm_where_saving_is_not_wanted_ends_at_once(contract_of: Any, environment_of: Any, tmp_path: Path):
+    policy = {"everyEpoch": True, "onPreemption": False}
+    process = in_the_middle("sft", contract_of, environment_of, tmp_path, checkpoint=policy, graceSeconds=600)
+    try:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE) == 143
+    finally:
+        process.kill()
+    assert outcome_of(tmp_path).failure is FailureClass.PREEMPTED
+    states = (tmp_path / "job" / "attempt-1" / "full_state").iterdir()
+    assert all(int(state.name.removeprefix("step_")) % 6 == 0 for state in states)  # epoch ends only
 
 
 @pytest.mark.train

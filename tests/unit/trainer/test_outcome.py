@@ -81,6 +81,17 @@ def test_the_other_nodes_do_not_judge_the_checkpoint():
     assert not judge(replace(GOOD, steps=GOOD.steps[:7], needs_checkpoint=False)).reached_end
 
 
+def test_who_was_told_to_end_says_from_where_to_go_on():
+    asked = TrainingError(FailureClass.PREEMPTED, "rank 0: Preempted: saved at step 5 and ended, as asked")
+    half = replace(GOOD, steps=GOOD.steps[:5], checkpoints=[checkpoint(5)], error=asked)
+    assert (
+        judge(half).message
+        == f"asked to end (SIGTERM) at step 5 of 10; the last verified checkpoint is {checkpoint(5).uri} (step 5)"
+    )
+    assert judge(replace(half, checkpoints=[])).message.endswith("no checkpoint was verified")
+    assert judge(replace(half, checkpoints=[], needs_checkpoint=False)).message.endswith("the master verifies what was saved")
+
+
 def test_log_tail_and_resumption_are_told():
     error = TrainingError(FailureClass.BACKEND_ERROR, "x", log_tail="Traceback")
     outcome = judge(replace(GOOD, error=error, resumed_from="pvc://runs/full_state/step_5"))

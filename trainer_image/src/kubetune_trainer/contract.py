@@ -100,6 +100,7 @@ class CheckpointPolicy(Message):
     every_epoch: bool = True
     every_steps: int | None = Field(default=None, ge=1)
     every_minutes: float | None = Field(default=None, gt=0)
+    on_preemption: bool = Field(default=True, description="Also when a pod is told to end (SIGTERM).")
     keep: int = Field(default=1, ge=1, description="How many full states stay on disk; the oldest go first.")
 
 
@@ -143,6 +144,7 @@ class Contract(Message):
         description="Full-state directories of earlier attempts, best first. The first that verifies is used.",
     )
     rendezvous_timeout_seconds: int = Field(default=600, ge=1)
+    grace_seconds: float = Field(default=30, ge=0, description="How long a pod may go on after SIGTERM (Kubernetes' default).")
     report: Literal["none", "api"] = Field(
         default="none", description="api: the master applies its reports to the job's status, with its pod's token."
     )

@@ -11,8 +11,6 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 import psutil
 from pydantic import ValidationError
@@ -23,8 +21,9 @@ from kubetune_trainer.contract import CONTRACT_ENV, TERMINATION_LOG, TERMINATION
 from kubetune_trainer.errors import ConfigurationError
 from kubetune_trainer.outcome import classify, exit_code
 from kubetune_trainer.parameters import PARAMETERS
+from kubetune_trainer.preemption import GracefulStop, Terminated
 from kubetune_trainer.report import file_reporter, interval_of
-from kubetune_trainer.run import RunFailedError, RunPlan, Terminated, run_training
+from kubetune_trainer.run import RunFailedError, RunPlan, run_training
 
 logger = logging.getLogger("kubetune")
 
@@ -48,13 +47,12 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
     """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     adopt_orphans()
-    attempt = 1
+    attempt, stop = 1, GracefulStop()
     try:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, terminate)
+        stop.install()
         contract = contract_of(environment)
-        attempt = contract.attempt
-        outcome = run_attempt(contract, environment)
+        attempt, stop.grace_seconds = contract.attempt, contract.grace_seconds
+        outcome = run_attempt(contract, environment, stop)
     except Terminated as end:
         outcome = end.outcome or failed(attempt, FailureClass.PREEMPTED, "asked to end (SIGTERM) before the first step")
     except RunFailedError as error:
@@ -65,20 +63,12 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
         logger.exception("the attempt failed")
         outcome = unexpected(attempt, error)
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
             signal.signal(number, signal.SIG_IGN)  # the outcome is written now, whoever is impatient
         end_descendants()
     write_outcome(outcome, environment)
     print(last_line(outcome), file=sys.stderr, flush=True)  # noqa: T201 - for people, in `kubectl logs`
     return outcome.exit_code
-
-
-def terminate(number: int, frame: FrameType | None) -> NoReturn:
-    """SIGTERM: ends the attempt from wherever it is."""
-    del number, frame
-    for again in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(again, signal.SIG_IGN)
-    raise Terminated
 
 
 def contract_of(environment: Mapping[str, str]) -> Contract:
@@ -100,7 +90,7 @@ def contract_of(environment: Mapping[str, str]) -> Contract:
         raise ConfigurationError(field, value, first["msg"], "operator and trainer image must be of one version") from error
 
 
-def run_attempt(contract: Contract, environment: Mapping[str, str]) -> Outcome:
+def run_attempt(contract: Contract, environment: Mapping[str, str], stop: GracefulStop) -> Outcome:
     """One attempt on this node, by the same path as the library's calls."""
     from kubetune_trainer.registry import get_backend
     from kubetune_trainer.rendezvous import torchrun_of
@@ -126,6 +116,7 @@ def run_attempt(contract: Contract, environment: Mapping[str, str]) -> Outcome:
         attempt=contract.attempt,
         report=report,
         report_interval=interval_of(environment),
+        stop=stop,
     )
     try:
         result = run_training(plan)

@@ -50,6 +50,13 @@ class Monitor:
         with self._lock:
             return tuple(sorted(self._found.values(), key=lambda c: (c.step, c.kind)))
 
+    @property
+    def trained(self) -> bool:
+        """Whether this run did a step: before that a save would hold nothing new."""
+        if not self.plan.judges:  # elsewhere nobody reads until the end
+            self.read()
+        return bool(self.steps)
+
     def start(self) -> None:
         for look in (self.read, self.check):
             thread = threading.Thread(target=self._loop, args=(look,), name=f"monitor-{look.__name__}", daemon=True)

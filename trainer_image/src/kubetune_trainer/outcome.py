@@ -60,7 +60,9 @@ def judge(evidence: Evidence) -> Outcome:
 def _verdict(evidence: Evidence) -> Verdict:
     """The first reason to fail, root causes before their consequences."""
     if evidence.error is not None:
-        return Verdict(classify(evidence.error), str(evidence.error) or type(evidence.error).__name__)
+        failure = classify(evidence.error)
+        preempted = failure is FailureClass.PREEMPTED
+        return Verdict(failure, where_it_ended(evidence) if preempted else str(evidence.error) or type(evidence.error).__name__)
     if not evidence.steps:
         return Verdict(FailureClass.BACKEND_ERROR, "the backend returned normally without training a single step")
     last, total = evidence.steps[-1], evidence.total_steps
@@ -77,6 +79,18 @@ def _verdict(evidence: Evidence) -> Verdict:
     if not evidence.needs_checkpoint:
         return Verdict(message=f"this node did step {last.step} of {total}, the last")
     return _by_checkpoint(evidence, last.step)
+
+
+def where_it_ended(evidence: Evidence) -> str:
+    """Of a run that was told to end: from where the next attempt goes on."""
+    step, states = evidence.steps[-1].step if evidence.steps else 0, [c for c in evidence.checkpoints if c.verified]
+    if not evidence.needs_checkpoint:
+        saved = "the master verifies what was saved"
+    elif states:
+        saved = f"the last verified checkpoint is {states[-1].uri} (step {states[-1].step})"
+    else:
+        saved = "no checkpoint was verified"
+    return f"asked to end (SIGTERM) at step {step} of {evidence.total_steps or 'an unknown number'}; {saved}"
 
 
 def _by_checkpoint(evidence: Evidence, step: int) -> Verdict:

@@ -13,6 +13,7 @@ from kubetune_trainer.data.preflight import ModelFacts
 from kubetune_trainer.data.tokenise import DataReport
 from kubetune_trainer.errors import ConfigurationError, TrainingError
 from kubetune_trainer.parameters import SFT_DEFAULTS, TrainingParameters
+from kubetune_trainer.preemption import GracefulStop
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class RunPlan:
     report: Callable[[Report], None] | None = None
     report_interval: float = 10.0  # seconds
     poll_interval: float = 0.5  # seconds between looks at metrics and checkpoints
+    stop: GracefulStop | None = None  # who answers SIGTERM; None: whoever called decides
 
     @property
     def world_size(self) -> int:

@@ -12,13 +12,14 @@ from typing import Any
 
 from kubetune_trainer.backends.base import BackendRun
 from kubetune_trainer.checkpoints.resume import Choice, Fit, choose
-from kubetune_trainer.contract import FailureClass, Outcome
+from kubetune_trainer.contract import FailureClass
 from kubetune_trainer.data.preflight import PROBE, ModelFacts, check_dataset, check_model, check_output
 from kubetune_trainer.data.tokenise import DataReport, DataRequest, tokenise
 from kubetune_trainer.errors import ConfigurationError, TrainingError
 from kubetune_trainer.monitor import Monitor
 from kubetune_trainer.outcome import Evidence, judge
 from kubetune_trainer.plan import RunFailedError, RunPlan, RunResult, check_last_step_is_saved, fill_parameters
+from kubetune_trainer.preemption import Terminated
 from kubetune_trainer.sources import resolve_dataset, resolve_model
 
 __all__ = ["RunFailedError", "RunPlan", "RunResult", "Terminated", "run_training"]
@@ -27,12 +28,6 @@ logger = logging.getLogger(__name__)
 
 LEFTOVERS = ("hf_format", "full_state*", "logs", "training_params*", "training_metrics*", "training_log*", "full_logs*")
 """What a run leaves in its output directory. Both libraries go on from a full state that they find there, whoever wrote it."""
-
-
-class Terminated(BaseException):
-    """The process was asked to end (SIGTERM). `outcome` says how far the run had come, once it had begun."""
-
-    outcome: Outcome | None = None
 
 
 @dataclass
@@ -81,9 +76,15 @@ def run_training(plan: RunPlan) -> RunResult:
     run, choice = _prepare(plan, inputs, data)
     resumed_from = plan.uri_of(choice.path) if choice.path else None
     monitor = Monitor(plan, run, resumed_from, choice.step)
-    error = _train(plan, run, monitor, phases)
-    with phases.of("verify"):
-        _last_look(plan, monitor, error)
+    try:
+        with saving_on_demand(plan, run, monitor):
+            error = _train(plan, run, monitor, phases)
+            with phases.of("verify"):
+                _last_look(plan, monitor, error)
+    except Terminated as end:
+        monitor.stop(wait=False)
+        end.outcome = judge(_evidence(plan, monitor, TrainingError(FailureClass.PREEMPTED, "asked to end")))
+        raise
     return _conclude(plan, monitor, error, data, phases)
 
 
@@ -179,8 +180,14 @@ def _prepare(plan: RunPlan, inputs: Inputs, data: DataReport) -> tuple[BackendRu
     return BackendRun(**{**vars(run), "resume_from": choice.path}), choice
 
 
+def saving_on_demand(plan: RunPlan, run: BackendRun, monitor: Monitor) -> contextlib.AbstractContextManager[None]:
+    """While this is open SIGTERM asks the ranks to save, where the entrypoint answers it and the backend can."""
+    stop_file = plan.backend.stop_file(run)
+    return plan.stop.saving_to(stop_file, lambda: monitor.trained) if plan.stop else contextlib.nullcontext()
+
+
 def _train(plan: RunPlan, run: BackendRun, monitor: Monitor, phases: Phases) -> Exception | None:
-    """The backend's exception, if it raised one; Terminated goes on its way at once, with what is known of the run."""
+    """The backend's exception, if it raised one."""
     if plan.judges:
         monitor.start()
     try:
@@ -191,34 +198,10 @@ def _train(plan: RunPlan, run: BackendRun, monitor: Monitor, phases: Phases) -> 
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the verdict says so
         return error
-    except Terminated as end:
-        monitor.stop(wait=False)
-        end.outcome = _terminated(plan, monitor)
-        raise
     except BaseException:
         monitor.stop(wait=False)
         raise
     return None
-
-
-def _terminated(plan: RunPlan, monitor: Monitor) -> Outcome:
-    step, total = (monitor.steps[-1].step if monitor.steps else 0), monitor.total_steps
-    verified = [checkpoint for checkpoint in monitor.checkpoints if checkpoint.verified]
-    saved = (
-        f"the last verified checkpoint is {verified[-1].uri} (step {verified[-1].step})"
-        if verified
-        else "no checkpoint was verified"
-    )
-    return Outcome(
-        reached_end=False,
-        attempt=plan.attempt,
-        step=step,
-        total_steps=total,
-        failure=FailureClass.PREEMPTED,
-        message=f"asked to end (SIGTERM) at step {step} of {total or 'an unknown number'}; {saved}",
-        exit_code=143,
-        resumed_from=monitor.resumed_from,
-    )
 
 
 def _last_look(plan: RunPlan, monitor: Monitor, error: Exception | None) -> None:
@@ -229,19 +212,21 @@ def _last_look(plan: RunPlan, monitor: Monitor, error: Exception | None) -> None
         monitor.read()
 
 
-def _conclude(plan: RunPlan, monitor: Monitor, error: Exception | None, data: DataReport, phases: Phases) -> RunResult:
-    outcome = judge(
-        Evidence(
-            attempt=plan.attempt,
-            steps=monitor.steps,
-            total_steps=monitor.total_steps,
-            checkpoints=monitor.checkpoints,
-            problems=[f"{path.name} {problem}" for path, problems in monitor.problems.items() for problem in problems],
-            error=error,
-            resumed_from=monitor.resumed_from,
-            needs_checkpoint=plan.judges,
-        )
+def _evidence(plan: RunPlan, monitor: Monitor, error: Exception | None) -> Evidence:
+    return Evidence(
+        attempt=plan.attempt,
+        steps=monitor.steps,
+        total_steps=monitor.total_steps,
+        checkpoints=monitor.checkpoints,
+        problems=[f"{path.name} {problem}" for path, problems in monitor.problems.items() for problem in problems],
+        error=error,
+        resumed_from=monitor.resumed_from,
+        needs_checkpoint=plan.judges,
     )
+
+
+def _conclude(plan: RunPlan, monitor: Monitor, error: Exception | None, data: DataReport, phases: Phases) -> RunResult:
+    outcome = judge(_evidence(plan, monitor, error))
     result = RunResult(
         reached_end=outcome.reached_end,
         step=outcome.step,

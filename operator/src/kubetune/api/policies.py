@@ -90,7 +90,9 @@ class Checkpointing(ApiModel):
         default=None, description="Save after this many minutes, at most 10080 (a week). Default: not by time."
     )
     on_preemption: bool | None = Field(
-        default=None, description=f"Save when the pod is told to stop (SIGTERM). Default: false. true: {NOT_SUPPORTED}"
+        default=None,
+        description="Save when a pod is told to end (SIGTERM: suspended, evicted, its node drained), if save and verification "
+        "fit into runPolicy.terminationGracePeriodSeconds; the next attempt goes on with the next step. Default: true.",
     )
     keep: Annotated[int, Field(ge=1, le=100)] | None = Field(
         default=None, description="Full states that stay on disk, 1 to 100; the oldest go first. Default: 1."

@@ -7,17 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kubetune.api.rule import Document, Finding, Rule, at, flag, text, when
+from kubetune.api.rule import Document, Finding, Rule, at, text, when
 
 S3_FIELDS = ("spec.model.uri", "spec.dataset.uri", "spec.output.uri", "spec.resumeFrom.uri")
 
 
 def tracking(doc: Document) -> list[Finding]:
     return when(at(doc, "spec.tracking") is not None, "spec.tracking", at(doc, "spec.tracking"))
-
-
-def on_preemption(doc: Document) -> list[Finding]:
-    return when(flag(doc, "spec.checkpoint.onPreemption") is True, "spec.checkpoint.onPreemption", True)
 
 
 def pretraining(doc: Document) -> list[Finding]:
@@ -54,14 +50,6 @@ UNSUPPORTED_RULES = (
         remedy="leave tracking out; progress is in the job's status and in the trainer's metrics file",
         find=tracking,
         cel="!has(self.tracking)",
-    ),
-    Rule(
-        name="no-save-on-preemption",
-        field="spec.checkpoint.onPreemption",
-        message="not supported by this version",
-        remedy="leave it out; everyEpoch saves at the end of each epoch",
-        find=on_preemption,
-        cel="!has(self.checkpoint) || !has(self.checkpoint.onPreemption) || !self.checkpoint.onPreemption",
     ),
     Rule(
         name="no-pretraining-format",

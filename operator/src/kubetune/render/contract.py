@@ -34,6 +34,7 @@ def build_contract(job: Job, attempt: AttemptPlan, settings: RenderSettings) -> 
         training=job.spec.training.given(),
         checkpoint=checkpoint_policy(job),
         resume_from=tuple(path_in_pod(uri, settings) for uri in attempt.resume_from),
+        grace_seconds=job.spec.run_policy.effective_termination_grace_period_seconds,
         report="api",
         earlier_checkpoints=attempt.checkpoints,
     )
@@ -66,5 +67,6 @@ def checkpoint_policy(job: Job) -> CheckpointPolicy:
         every_epoch=epoch is not False,
         every_steps=given.every_steps,
         every_minutes=given.every_minutes,
+        on_preemption=given.on_preemption is not False,
         keep=given.effective_keep,
     )

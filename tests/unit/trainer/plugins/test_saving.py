@@ -1,8 +1,15 @@
 import json
 from pathlib import Path
 
-from kubetune_trainer.contract import MANIFEST_NAME
-from kubetune_trainer.plugins.saving import STATE_FILE, SavedState, Schedule, publish
+import pytest
+
+from kubetune_trainer.contract import MANIFEST_NAME, FailureClass
+from kubetune_trainer.launch.command import LOG_DIR_ENV
+from kubetune_trainer.launch.diagnosis import classify
+from kubetune_trainer.launch.evidence import STOP_FILE
+from kubetune_trainer.plugins.saving import STATE_FILE, Preempted, SavedState, Schedule, Urgency, publish, schedule_of
+
+NONE, SAVE, SAVE_AND_END = Urgency
 
 
 def save(home: Path, step: int, keep: int = 1) -> Path:
@@ -54,17 +61,34 @@ def test_what_is_no_state_of_ours_is_left_alone(tmp_path: Path) -> None:
 
 def test_when_a_save_is_due() -> None:
     schedule = Schedule(every_epoch=True, every_steps=4, every_seconds=None)
-    assert [step for step in range(1, 10) if schedule.due(step, late=False, epoch_end=False)] == [4, 8]
-    assert schedule.due(3, late=False, epoch_end=True)
-    assert schedule.due(3, late=True, epoch_end=False)
+    assert [step for step in range(1, 10) if schedule.due(step, NONE, epoch_end=False)] == [4, 8]
+    assert schedule.due(3, NONE, epoch_end=True)
+    assert schedule.due(3, SAVE, epoch_end=False)
+    assert schedule.due(3, SAVE_AND_END, epoch_end=False)
     never = Schedule(every_epoch=False, every_steps=None, every_seconds=None)
-    assert not any(never.due(step, late=False, epoch_end=end) for step in range(1, 10) for end in (True, False))
+    assert not any(never.due(step, NONE, epoch_end=end) for step in range(1, 10) for end in (True, False))
 
 
 def test_lateness_counts_from_the_last_save() -> None:
-    assert not Schedule(every_epoch=True, every_steps=None, every_seconds=None).late
+    assert Schedule(every_epoch=True, every_steps=None, every_seconds=None).urgency is NONE
     schedule = Schedule(every_epoch=True, every_steps=None, every_seconds=3600.0, last=0.0)
     schedule.saved()
-    assert not schedule.late
+    assert schedule.urgency is NONE
     schedule.last -= 3601
-    assert schedule.late
+    assert schedule.urgency is SAVE
+
+
+def test_a_node_that_was_told_to_end_saves_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LOG_DIR_ENV, str(tmp_path))
+    when = {"every_epoch": True, "every_steps": None, "every_minutes": 1e-9}  # always late
+    schedule = schedule_of(**when, on_preemption=True)
+    deaf = schedule_of(**when, on_preemption=False)
+    assert (schedule.urgency, deaf.urgency) == (SAVE, SAVE)
+    (tmp_path / STOP_FILE).touch()
+    assert (schedule.urgency, deaf.urgency) == (SAVE_AND_END, SAVE)
+
+
+def test_who_ends_as_asked_is_known_by_exit_code_and_name() -> None:
+    end = Preempted(7)
+    assert end.code == 143
+    assert classify(f"{type(end).__name__}: {end}") is FailureClass.PREEMPTED

@@ -94,5 +94,8 @@ class Backend(Protocol):
     def parse_metrics(self, line: Mapping[str, Any], run: BackendRun) -> StepMetrics | None:
         """That line in our units; None for a line that is no step."""
 
+    def stop_file(self, run: BackendRun) -> Path | None:
+        """What this node makes to ask all ranks to save a full state and to end (FailureClass.PREEMPTED); None: they do not."""
+
     def found(self, run: BackendRun, steps: list[StepMetrics]) -> list[FoundCheckpoint]:
         """The checkpoints now below output_dir, oldest first; `steps` places a samples count on the step axis."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint
+from kubetune_trainer.launch.evidence import STOP_FILE
 from kubetune_trainer.plugins.saving import STATE_FILE
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,10 @@ DEFAULT_EPOCHS = 1  # both backends'
 def node_log_dir(run: BackendRun) -> Path:
     """Rank logs of this node. Beside those of the other nodes, so that the master can tell what ended another node."""
     return run.output_dir / "logs" / f"node-{run.torchrun.node_rank}"
+
+
+def stop_file(run: BackendRun) -> Path | None:
+    return node_log_dir(run) / STOP_FILE if run.checkpoint.on_preemption else None
 
 
 def total_steps(run: BackendRun) -> int:

@@ -75,6 +75,10 @@ class InstructLabTraining:
             time=common.timestamp(line.get("timestamp")),
         )
 
+    def stop_file(self, run: BackendRun) -> Path | None:
+        """See Backend.stop_file."""
+        return common.stop_file(run)
+
     def found(self, run: BackendRun, steps: list[StepMetrics]) -> list[FoundCheckpoint]:
         """See Backend.found."""
         del steps  # the checkpoints say it themselves
@@ -119,16 +123,10 @@ def training_args(run: BackendRun) -> Any:
 
 
 def launch_of(run: BackendRun) -> Launch:
-    policy = run.checkpoint
-    at_epoch = policy.every_epoch and run.parameters.get("accelerate_full_state_at_epoch") is not False
+    at_epoch = run.checkpoint.every_epoch and run.parameters.get("accelerate_full_state_at_epoch") is not False
+    resume_from = str(run.resume_from) if run.resume_from else None
     plugins: dict[str, Mapping[str, Any]] = {
-        "periodic_save_sft": {
-            "every_epoch": at_epoch,
-            "every_steps": policy.every_steps,
-            "every_minutes": policy.every_minutes,
-            "keep": policy.keep,
-            "resume_from": str(run.resume_from) if run.resume_from else None,
-        }
+        "periodic_save_sft": {**run.checkpoint.model_dump(), "every_epoch": at_epoch, "resume_from": resume_from}
     }
     if not common.uses_flash_attention(run):
         plugins["even_minibatches"] = {}

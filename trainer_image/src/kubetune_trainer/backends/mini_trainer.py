@@ -79,6 +79,10 @@ class MiniTrainer:
             time=common.timestamp(line.get("timestamp")),
         )
 
+    def stop_file(self, run: BackendRun) -> Path | None:
+        """See Backend.stop_file."""
+        return common.stop_file(run)
+
     def found(self, run: BackendRun, steps: list[StepMetrics]) -> list[FoundCheckpoint]:
         """See Backend.found."""
         del steps  # the checkpoints say it themselves
@@ -101,16 +105,10 @@ def training_args(run: BackendRun) -> Any:
 
 
 def launch_of(run: BackendRun) -> Launch:
-    policy = run.checkpoint
     plugins: dict[str, Mapping[str, Any]] = {
         "tied_embeddings": {},
         "computed_buffers": {},
-        "periodic_save_osft": {
-            "every_epoch": policy.every_epoch,
-            "every_steps": policy.every_steps,
-            "every_minutes": policy.every_minutes,
-            "keep": policy.keep,
-        },
+        "periodic_save_osft": run.checkpoint.model_dump(),
     }
     if cache := os.environ.get(SVD_CACHE_ENV):
         plugins["svd_cache"] = {"directory": cache}

@@ -15,6 +15,7 @@ TAIL_LINES = 40
 NODES_SECONDS = 5.0  # how long the other nodes may take to write down what this node only saw the consequence of
 
 CLASSES: tuple[tuple[str, FailureClass], ...] = (
+    (r"^Preempted: ", FailureClass.PREEMPTED),  # by its name: the plug-ins' exception
     (r"CUDA out of memory|OutOfMemoryError|CUDA error: out of memory", FailureClass.CUDA_OOM),
     (r"No space left on device|Errno 28\b|Disk quota exceeded", FailureClass.DISK_FULL),
     (r"\bMemoryError\b|DefaultCPUAllocator: can't allocate|Cannot allocate memory|Errno 12\b", FailureClass.HOST_OOM),
@@ -88,8 +89,9 @@ def elsewhere(launch: Launch) -> TrainingError | None:
 
 
 def from_exception(error: RankError) -> TrainingError:
-    lines = error.traceback.rstrip().splitlines()[-TAIL_LINES:]
-    return TrainingError(classify(error.message), f"rank {error.rank}: {error.message}", log_tail="\n".join(lines))
+    failure = classify(error.message)
+    lines = error.traceback.rstrip().splitlines()[-TAIL_LINES:] if failure is not FailureClass.PREEMPTED else ()
+    return TrainingError(failure, f"rank {error.rank}: {error.message}", log_tail="\n".join(lines) or None)
 
 
 def from_signal(end: RankEnd, agent: AgentEvidence, log_dir: Path) -> TrainingError:

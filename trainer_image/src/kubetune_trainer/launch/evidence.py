@@ -9,6 +9,9 @@ from pathlib import Path
 
 AGENT_FILE = "agent.json"
 
+STOP_FILE = "save-and-end"
+"""Made by a node that was told to end: its ranks look for it at each step."""
+
 
 @dataclass(frozen=True)
 class RankEnd:

@@ -17,8 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from kubetune_trainer.plugins.ranks import any_rank, barrier, is_first, resume_loader, world_size
-from kubetune_trainer.plugins.saving import STAGE, SavedState, Schedule, publish, write_state
+from kubetune_trainer.plugins.ranks import barrier, highest, is_first, resume_loader, world_size
+from kubetune_trainer.plugins.saving import STAGE, Preempted, SavedState, Schedule, Urgency, publish, schedule_of, write_state
 
 PRIVATE_NAMES = (
     "mini_trainer.callbacks:CallbackManager.fire",
@@ -47,12 +47,12 @@ TRAINING_STATE = ("step", "epoch", "total_samples_accumulated", "total_tokens_pr
 CHECKPOINTER_STATE = ("last_saved_samples", "last_frequency_saved_samples", "best_val_loss")
 
 
-def install(*, every_epoch: bool, every_steps: int | None, every_minutes: float | None, keep: int) -> None:
+def install(*, keep: int, **when: Any) -> None:
+    """`when`: schedule_of's."""
     from mini_trainer import callbacks, full_state_checkpoint
 
     checkpointer = full_state_checkpoint.FullStateCheckpointer
-    schedule = Schedule(every_epoch, every_steps, every_minutes and every_minutes * 60)
-    saver = Saver(checkpointer, schedule, keep)
+    saver = Saver(checkpointer, schedule_of(**when), keep)
     load_rng, fire = checkpointer.load_rng_states, callbacks.CallbackManager.fire
 
     def load_and_place(checkpoint_dir: str | Path, rank: int) -> None:
@@ -94,7 +94,7 @@ class Saver:
     def __init__(self, checkpointer: Callable[..., Any], schedule: Schedule, keep: int) -> None:
         self.checkpointer, self.schedule, self.keep = checkpointer, schedule, keep
         self.generator: Any = None  # set again at the first step: starting the loader draws from it
-        self.pending = False  # due at an epoch's last step: saved once the epoch is counted
+        self.pending = Urgency.NONE  # of an epoch's last step, which is saved once the epoch is counted
 
     def resume(self, run: dict[str, Any]) -> None:
         """When the backend has restored its counters: earlier epochs become empty batches, which train() skips."""
@@ -124,17 +124,19 @@ class Saver:
             if is_first():
                 write_state(Path(checkpoint_path), state_of(run, run["step"] // steps))
         elif hook == "on_step_end":
-            due = self.schedule.due(run["step"], late=any_rank(self.schedule.late), epoch_end=False)
+            urgency = Urgency(highest(self.schedule.urgency))
+            due = self.schedule.due(run["step"], urgency, epoch_end=False)
             if due and run["step"] % steps:
-                self.save_whole(run)
-            self.pending = due and not run["step"] % steps
-        elif run["step"] < run["max_epochs"] * steps:
-            if self.schedule.due(run["step"], late=self.pending, epoch_end=True):
-                self.save_whole(run)
-            self.pending = False
+                self.save_whole(run, urgency)
+            self.pending = max(urgency, Urgency(due))
+        elif run["step"] < run["max_epochs"] * steps and self.schedule.due(run["step"], self.pending, epoch_end=True):
+            self.save_whole(run, self.pending)
 
-    def save_whole(self, run: dict[str, Any]) -> None:
-        """Collective. At an epoch's end the backend has already counted it, which is what a resume needs."""
+    def save_whole(self, run: dict[str, Any], urgency: Urgency) -> None:
+        """Collective. At an epoch's end the backend has already counted it, which is what a resume needs.
+
+        Raises Preempted if that was asked for.
+        """
         from torch import distributed
 
         stage = Path(run["output_dir"]) / STAGE
@@ -159,3 +161,5 @@ class Saver:
             shutil.rmtree(stage)
         barrier()
         self.schedule.saved()
+        if urgency is Urgency.SAVE_AND_END:
+            raise Preempted(run["step"])

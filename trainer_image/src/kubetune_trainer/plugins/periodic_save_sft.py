@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kubetune_trainer.plugins.ranks import any_rank, barrier, is_first, resume_loader, world_size
-from kubetune_trainer.plugins.saving import STAGE, SavedState, Schedule, publish, write_state
+from kubetune_trainer.plugins.ranks import barrier, highest, is_first, resume_loader, world_size
+from kubetune_trainer.plugins.saving import STAGE, Preempted, SavedState, Schedule, Urgency, publish, schedule_of, write_state
 
 PRIVATE_NAMES = (
     "instructlab.training.callbacks:CallbackManager.fire",
@@ -30,12 +30,14 @@ PRIVATE_NAMES = (
 NO_LORA = False  # save_full_state's is_lora
 
 
-def install(*, every_epoch: bool, every_steps: int | None, every_minutes: float | None, keep: int, resume_from: str | None) -> None:
-    """`resume_from`: the state to go on from; None: from the start, whatever lies in output_dir/full_state."""
+def install(*, keep: int, resume_from: str | None, **when: Any) -> None:
+    """`resume_from`: the state to go on from; None: from the start, whatever lies in output_dir/full_state.
+
+    `when`: schedule_of's.
+    """
     from instructlab.training import callbacks, utils
 
-    schedule = Schedule(every_epoch, every_steps, every_minutes and every_minutes * 60)
-    saver = Saver(utils.save_full_state, schedule, keep)
+    saver = Saver(utils.save_full_state, schedule_of(**when), keep)
     load, fire = utils.load_latest_full_state, callbacks.CallbackManager.fire
 
     def load_and_place(args: Any, accelerator: Any) -> None:
@@ -74,7 +76,7 @@ class Saver:
         self.args: Any = None
         self.accelerator: Any = None
         self.generator: Any = None  # set again at the first step: starting the loader and skipping batches draw from it
-        self.pending = False  # due at an epoch's last step: saved once the epoch is counted
+        self.pending = Urgency.NONE  # of an epoch's last step, which is saved once the epoch is counted
 
     def begin(self, args: Any, accelerator: Any) -> None:
         """After the state was loaded.
@@ -104,18 +106,21 @@ class Saver:
             state = SavedState(context.step, context.step // steps, context.total_samples, world_size())
             write_state(Path(checkpoint_path), state)
         elif hook == "on_step_end":
-            due = self.schedule.due(context.step, late=any_rank(self.schedule.late), epoch_end=False)
+            urgency = Urgency(highest(self.schedule.urgency))
+            due = self.schedule.due(context.step, urgency, epoch_end=False)
             if due and context.step % steps:
-                self.save_whole(context, epoch=context.epoch, mid_epoch=True)
-            self.pending = due and not context.step % steps
-        elif hook == "on_epoch_end" and context.epoch + 1 < self.args.num_epochs:
-            if self.schedule.due(context.step, late=self.pending, epoch_end=True):
-                self.save_whole(context, epoch=context.epoch, mid_epoch=False)
-            self.pending = False
+                self.save_whole(context, urgency, mid_epoch=True)
+            self.pending = max(urgency, Urgency(due))
+        elif (
+            hook == "on_epoch_end"
+            and context.epoch + 1 < self.args.num_epochs
+            and self.schedule.due(context.step, self.pending, epoch_end=True)
+        ):
+            self.save_whole(context, self.pending, mid_epoch=False)
 
-    def save_whole(self, context: Any, *, epoch: int, mid_epoch: bool) -> None:
-        """Collective. `epoch` is the backend's: the one in progress, or the one just ended."""
-        stage = Path(self.args.output_dir) / STAGE
+    def save_whole(self, context: Any, urgency: Urgency, *, mid_epoch: bool) -> None:
+        """Collective. The context's epoch is the one in progress, or the one just ended. Raises Preempted if that was asked for."""
+        stage, epoch = Path(self.args.output_dir) / STAGE, context.epoch
         if is_first():
             shutil.rmtree(stage, ignore_errors=True)
         barrier()
@@ -128,3 +133,5 @@ class Saver:
             shutil.rmtree(stage)
         barrier()
         self.schedule.saved()
+        if urgency is Urgency.SAVE_AND_END:
+            raise Preempted(context.step)

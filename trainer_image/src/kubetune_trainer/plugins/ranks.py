@@ -25,15 +25,15 @@ def barrier() -> None:
     distributed.barrier()
 
 
-def any_rank(value: bool) -> bool:
-    """Whether it is true on any rank; every rank must ask."""
+def highest(value: int) -> int:
+    """The highest value of all ranks; every rank must ask."""
     import torch
     from torch import distributed
 
     device = torch.device("cuda", torch.cuda.current_device()) if distributed.get_backend() == "nccl" else torch.device("cpu")
-    flag = torch.tensor(int(value), dtype=torch.int32, device=device)
-    distributed.all_reduce(flag, op=distributed.ReduceOp.MAX)
-    return bool(flag.item())
+    highest = torch.tensor(value, dtype=torch.int32, device=device)
+    distributed.all_reduce(highest, op=distributed.ReduceOp.MAX)
+    return int(highest.item())
 
 
 def resume_loader(loader: Any, skipped: int) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from dataclasses import asdict, dataclass
+from enum import IntEnum
 from pathlib import Path
 
-from kubetune_trainer.contract import MANIFEST_NAME
+from kubetune_trainer.contract import MANIFEST_NAME, ExitCode
+from kubetune_trainer.launch.command import LOG_DIR_ENV
+from kubetune_trainer.launch.evidence import STOP_FILE
 
 STATE_FILE = "kubetune-state.json"
 STAGE = ".saving"
@@ -24,25 +28,58 @@ class SavedState:
     world_size: int  # mini-trainer's optimizer shards only fit this one
 
 
+class Urgency(IntEnum):
+    """What a rank wants; the highest of all ranks' is what all of them do, for their clocks and their nodes differ."""
+
+    NONE = 0
+    SAVE = 1
+    SAVE_AND_END = 2
+
+
+class Preempted(SystemExit):
+    """The state is saved, and training ends here because that was asked for."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(ExitCode.PREEMPTED.value)
+        self.step = step
+
+    def __str__(self) -> str:
+        return f"saved at step {self.step} and ended, as asked"
+
+
 @dataclass
 class Schedule:
-    """When to save: at each epoch's end, every N steps, every so many seconds; never after the last step: nothing is left to do."""
+    """When to save: at each epoch's end, every N steps, every so many seconds, when the node is told to end.
+
+    Never after the last step: nothing is left to do.
+    """
 
     every_epoch: bool
     every_steps: int | None
     every_seconds: float | None
+    stop_file: Path | None = None  # there once the node was told to end; None: such a request is not waited for
     last: float = 0.0
 
     def saved(self) -> None:
         self.last = time.monotonic()
 
     @property
-    def late(self) -> bool:
-        return self.every_seconds is not None and time.monotonic() - self.last > self.every_seconds
+    def urgency(self) -> Urgency:
+        """This rank's."""
+        if self.stop_file is not None and self.stop_file.exists():
+            return Urgency.SAVE_AND_END
+        late = self.every_seconds is not None and time.monotonic() - self.last > self.every_seconds
+        return Urgency.SAVE if late else Urgency.NONE
 
-    def due(self, step: int, *, late: bool, epoch_end: bool) -> bool:
-        """`late` is what the ranks agreed on: their clocks differ, and all must save or none."""
-        return late or (epoch_end and self.every_epoch) or bool(self.every_steps and step % self.every_steps == 0)
+    def due(self, step: int, urgency: Urgency, *, epoch_end: bool) -> bool:
+        """`urgency` is what the ranks agreed on."""
+        return urgency > Urgency.NONE or (epoch_end and self.every_epoch) or bool(self.every_steps and step % self.every_steps == 0)
+
+
+def schedule_of(*, every_epoch: bool, every_steps: int | None, every_minutes: float | None, on_preemption: bool) -> Schedule:
+    """In a worker, whose environment says where its node leaves word."""
+    stop_file = Path(os.environ[LOG_DIR_ENV]) / STOP_FILE if on_preemption else None
+    return Schedule(every_epoch, every_steps, every_minutes and every_minutes * 60, stop_file)
 
 
 def write_state(directory: Path, state: SavedState) -> None:
