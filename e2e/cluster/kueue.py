@@ -64,7 +64,8 @@ def webhooks(port: int, authority: certs.Authority) -> list[dict[str, Any]]:
     found = operators.webhook_documents(NAME, MODULE, "config/components/webhook/manifests.yaml", port, authority)
     for document in found:
         document["webhooks"] = [hook for hook in document["webhooks"] if hook["name"].split(".")[0][1:] in HOOKS]
-    return [operators.named(d, f"kueue-{d['kind'].removesuffix('WebhookConfiguration').lower()}-webhook-configuration") for d in found]
+    sort = {d["kind"]: d["kind"].removesuffix("WebhookConfiguration").lower() for d in found}
+    return [operators.named(d, f"kueue-{sort[d['kind']]}-webhook-configuration") for d in found]
 
 
 def configuration(webhook: int, probe: int, certificates: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The real operators beside the control plane: Kubeflow's training operator and kwok, each as a user of its own. Kueue: kueue.py."""
+"""The real operators beside the control plane: Kubeflow's training operator and kwok, each as a user of its own."""
 
 from __future__ import annotations
 

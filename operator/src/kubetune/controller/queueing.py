@@ -21,6 +21,7 @@ class QueueState:
 
     queue: str
     installed: bool = True
+    problem: str = ""  # why nothing more is known
     workload: str | None = None  # name of the Workload that Kueue made of it
     active: bool = True
     admitted: datetime | None = None  # since when
@@ -63,18 +64,20 @@ def waiting(state: QueueState | None) -> tuple[str, str]:
     if not state.installed:
         remedy = "install Kueue (kueue.sigs.k8s.io), or make a job without queueName"
         return "KueueMissing", f"spec.queueName is {state.queue}, but this cluster has no Kueue; {remedy}"
+    if state.problem:
+        return "Queued", f"waits in queue {state.queue}; Kueue's objects could not be read: {state.problem}"
     if state.workload is None:
         remedy = "if this stays so, see that it runs and has kubeflow.org/pytorchjob among its integrations"
         return "Queued", f"waits for Kueue to put it into queue {state.queue}; {remedy}"
     if not state.active:
         return deactivated(state)
-    return state.waiting_reason or "Queued", "; ".join(filter(None, (place(state), state.waiting_message, remedy(state))))
+    return state.waiting_reason or "Queued", "; ".join(filter(None, (place(state), state.waiting_message, what_helps(state))))
 
 
 def deactivated(state: QueueState) -> tuple[str, str]:
     return "WorkloadDeactivated", (
         f"Workload {state.workload} was deactivated{': ' + state.evicted_message if state.evicted_message else ''}; "
-        f"to let the job go on: kubectl patch workload {state.workload} --type=merge -p '{{\"spec\":{{\"active\":true}}}}'"
+        f'to let the job go on: kubectl patch workload {state.workload} --type=merge -p \'{{"spec":{{"active":true}}}}\''
     )
 
 
@@ -87,11 +90,12 @@ def place(state: QueueState) -> str:
     return f"{ordinal(state.position)} in queue {state.queue}{shared}"
 
 
-def remedy(state: QueueState) -> str:
+def what_helps(state: QueueState) -> str:
     """For what does not go away by waiting."""
     said = state.waiting_message
     if said.startswith("LocalQueue") and "doesn't exist" in said:
-        return "make it in this namespace, or suspend the job, correct spec.queueName and resume it (kubectl get localqueues lists them)"
+        listed = "kubectl get localqueues lists those there are"
+        return f"make it, or set runPolicy.suspend, correct spec.queueName and resume ({listed})"
     if said.startswith("ClusterQueue") and "doesn't exist" in said:
         return f"whoever runs the cluster must make it, or point LocalQueue {state.queue} to another one"
     if "inactive" in said:
@@ -103,7 +107,7 @@ def ordinal(number: int) -> str:
     """1st, 2nd, 3rd ...; a round number beyond EXACT_POSITIONS."""
     if number > EXACT_POSITIONS:
         return f"beyond the {ordinal(EXACT_POSITIONS)}"
-    ending = "th" if 11 <= number % 100 <= 13 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")  # noqa: PLR2004 - English
+    ending = "th" if 11 <= number % 100 <= 13 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{ending}"
 
 
