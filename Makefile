@@ -69,8 +69,8 @@ train-tests: $(READY) ## Tests that train for real, on the CPU, on a model made 
 test-cluster: $(READY) ## Tests against a real API server and Kubeflow's training operator (KUBECONFIG, or one of their own)
 	$(TEST_ENV) $(BIN)/pytest -q -m cluster tests/cluster
 
-cluster: $(READY) ## A real control plane on loopback, Kubeflow's training operator and fake nodes; builds them once (20 min)
-	@$(BIN)/python -m e2e.cluster up
+cluster: $(READY) ## A real control plane on loopback, Kubeflow's training operator and fake nodes, KUEUE=1: Kueue; builds them once (20 min)
+	@$(BIN)/python -m e2e.cluster up $(if $(KUEUE),--kueue)
 
 cluster-down: $(READY) ## End it and remove what it wrote
 	@$(BIN)/python -m e2e.cluster down

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from kubernetes import client
 from kueue_queues import QUEUE, Queues, owned_fields
 from operator_process import OperatorProcess
 from real_cluster import Job, Namespace, checkpoint, now, reached_end
 from waiting import until
 
-from kubetune.cluster import FIELD_MANAGER
+from kubetune.cluster import FIELD_MANAGER, ClusterError
+from kubetune.controller.kubernetes_api import KubernetesApi, Request, connect
+from kubetune.controller.kueue import Kueue
 
 pytestmark = pytest.mark.cluster
+
+DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 
 
 def waits_with(job: Job, *said: str) -> None:
@@ -91,9 +97,7 @@ def test_preempted_by_a_higher_priority_it_resumes_and_nothing_is_counted(
     ]  # fmt: skip
 
 
-def test_preempted_and_admitted_again_while_the_operator_was_down(
-    namespace: Namespace, queues: Queues, operator: OperatorProcess
-):
+def test_preempted_and_admitted_again_while_the_operator_was_down(namespace: Namespace, queues: Queues, operator: OperatorProcess):
     """The same PyTorchJob runs again, with what the first attempt was told: that is no attempt to go on with."""
     job = queues.job("teach")
     job.wait_attempt(1)
@@ -185,3 +189,25 @@ def test_deleted_while_queued_nothing_is_left(namespace: Namespace, queues: Queu
     until(lambda: len(namespace.children()) == 1, "its PyTorchJob is gone")
     until(lambda: len(namespace.api.items(queues.workloads, query={})) == 1, "its Workload is gone")
     assert first.phase == "Running"
+
+
+def test_the_operators_own_rights_are_enough_and_no_more(namespace: Namespace, queues: Queues, operator: OperatorProcess):
+    """What Kueue says is read under deploy/'s ClusterRole alone; nothing of Kueue's may be changed."""
+    queues.job("first").wait_attempt(1)
+    job = queues.job("second")
+    waits_with(job, "1st in queue")
+    for file in ("namespace.yaml", "operator-rbac.yaml"):
+        namespace.kubectl("apply", "--namespace=kubetune-system", "-f", str(DEPLOY / file))
+    token = namespace.kubectl("create", "token", "kubetune", "--namespace=kubetune-system").stdout.strip()
+    connection = connect(str(namespace.kubeconfig)).configuration
+    connection.cert_file = connection.key_file = None
+    connection.api_key, connection.api_key_prefix = {"authorization": token}, {"authorization": "Bearer"}
+    account = KubernetesApi(client.ApiClient(connection))
+    child = next(c for c in namespace.children() if c["metadata"]["name"] == "second-sft-1")
+    until(lambda: Kueue(account).of(namespace.name, child["metadata"]["uid"], QUEUE).pending, "its place, as the operator reads it")
+    workload = queues.workload(job)
+    forbidden = Request(
+        "PATCH", f"{queues.workloads}/{workload['metadata']['name']}", body={}, content="application/merge-patch+json"
+    )
+    with pytest.raises(ClusterError, match="cannot patch resource"):
+        account.json(forbidden)

@@ -14,7 +14,17 @@ def said(seen: Queueing) -> tuple[str, str]:
 
 @pytest.mark.parametrize(
     ("number", "text"),
-    [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (12, "12th"), (13, "13th"), (20, "20th"), (21, "beyond the 20th")],
+    [
+        (1, "1st"),
+        (2, "2nd"),
+        (3, "3rd"),
+        (4, "4th"),
+        (11, "11th"),
+        (12, "12th"),
+        (13, "13th"),
+        (20, "20th"),
+        (21, "beyond the 20th"),
+    ],
 )
 def test_places_are_counted_as_people_do(number, text):
     assert ordinal(number) == text

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from kubetune.api.status import Attempt, Failure, Phase
+from kubetune.api.status import MAX_MESSAGE, Attempt, Failure, Phase
+from kubetune.controller.bounds import clip
 from kubetune.controller.decision import Decision
 from kubetune.controller.observe import Observation
 from kubetune.controller.policies.live import end_attempt
@@ -54,9 +55,7 @@ def eviction(observed: Observation) -> Failure:
     return Failure(
         failure_class=FailureClass.PREEMPTED,
         reason=(queue.evicted_reason if queue else "") or EVICTED,
-        message=f"taken back by Kueue: {said}"[:2000],
-        pod=master.name if master else None,
-        node=master.node if master else None,
+        message=clip(f"taken back by Kueue: {said}", MAX_MESSAGE),
         exit_code=master.exit_code if master else None,
     )
 
