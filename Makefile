@@ -76,8 +76,8 @@ test-cluster: programs ## Tests against a real API server and Kubeflow's trainin
 train-tests: $(READY) ## Tests that train for real, on the CPU, on a model made on the spot
 	$(TEST_ENV) $(BIN)/pytest -q -m train
 
-cluster: programs ## A real control plane on loopback, Kubeflow's training operator and fake nodes with a scripted trainer
-	@$(BIN)/python -m e2e.cluster up
+cluster: programs ## A real control plane on loopback, Kubeflow's training operator, fake nodes with a scripted trainer; KUEUE=1: Kueue
+	@$(BIN)/python -m e2e.cluster up $(if $(KUEUE),--kueue)
 
 cluster-down: $(READY) ## End it and remove what it wrote
 	@$(BIN)/python -m e2e.cluster down

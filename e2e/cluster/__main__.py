@@ -1,4 +1,4 @@
-"""python -m e2e.cluster up|down|kubeconfig [--folder DIR] [--nodes N]"""
+"""python -m e2e.cluster up|down|kubeconfig [--folder DIR] [--nodes N] [--kueue]"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from e2e.cluster import control_plane, operators, player
+from e2e.cluster import control_plane, kueue, operators, player
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(os.environ.get("KUBETUNE_CLUSTER", ROOT / ".kubetune" / "cluster"))
@@ -20,21 +20,25 @@ def main() -> int:
     parser.add_argument("action", choices=["up", "down", "kubeconfig"])
     parser.add_argument("--folder", type=Path, default=FOLDER, help="certificates, data, logs and pids")
     parser.add_argument("--nodes", type=int, default=4, help="fake nodes of eight GPUs (kwok)")
+    parser.add_argument("--kueue", action="store_true", help="start Kueue, too")
     given = parser.parse_args()
     folder = given.folder.resolve()
     if given.action == "up":
-        player.start(up(folder, given.nodes))
+        player.start(up(folder, given.nodes, with_kueue=given.kueue))
     elif given.action == "down":
         down(folder)
     print(folder / "admin.kubeconfig" if given.action != "down" else f"down: {folder}")
     return 0
 
 
-def up(folder: Path, nodes: int) -> control_plane.ControlPlane:
+def up(folder: Path, nodes: int, *, with_kueue: bool = False) -> control_plane.ControlPlane:
+    """Starts whatever does not run yet."""
     began = time.monotonic()
     plane = control_plane.up(folder)
     plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
     operators.up(plane, nodes)
+    if with_kueue:
+        kueue.up(plane)
     print(f"==> cluster up in {time.monotonic() - began:.1f} s; export KUBECONFIG={plane.kubeconfig}", file=sys.stderr)
     return plane
 
@@ -42,6 +46,7 @@ def up(folder: Path, nodes: int) -> control_plane.ControlPlane:
 def down(folder: Path) -> None:
     """Ends every program and removes what they wrote."""
     player.stop(folder)
+    kueue.down(folder)
     operators.down(folder)
     control_plane.down(folder)
     shutil.rmtree(folder, ignore_errors=True)

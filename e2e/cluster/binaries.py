@@ -19,12 +19,39 @@ GO_ENV = {"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -mod=readonly"}
 
 
 @dataclass(frozen=True)
+class Edit:
+    """One text of a file of the program's own Go module, replaced in a copy that is built."""
+
+    file: str
+    old: str
+    new: str
+
+
+VISIBILITY = "pkg/visibility/server.go"
+KUEUE_EDITS = (
+    Edit(VISIBILITY, '\t"net"\n', '\t"net"\n\t"os"\n\t"strconv"\n'),
+    Edit(VISIBILITY, '"/visibility"', 'os.Getenv("VISIBILITY_CERTS")'),
+    Edit(
+        VISIBILITY,
+        "o.SecureServing.BindPort = 8082",
+        'o.SecureServing.BindPort, _ = strconv.Atoi(os.Getenv("VISIBILITY_PORT"))\n'
+        '\to.Authentication.RemoteKubeConfigFile = os.Getenv("KUBECONFIG")\n'
+        '\to.Authorization.RemoteKubeConfigFile = os.Getenv("KUBECONFIG")\n'
+        '\to.CoreAPI.CoreAPIKubeconfigPath = os.Getenv("KUBECONFIG")',
+    ),
+)
+"""Kueue's visibility API (the position in the queue) is fixed to port 8082, a folder at the root and an in-cluster configuration:
+two clusters on one machine could not both have it."""
+
+
+@dataclass(frozen=True)
 class Program:
     """One Go main package; `module` names the folder of e2e/tools whose go.mod pins it."""
 
     name: str
     module: str
     package: str
+    edits: tuple[Edit, ...] = ()
 
 
 PROGRAMS = {
@@ -37,7 +64,7 @@ PROGRAMS = {
         ),
         Program("training-operator", "training-operator", "github.com/kubeflow/training-operator/cmd/training-operator.v1"),
         Program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
-        Program("kueue", "kueue", "sigs.k8s.io/kueue/cmd/kueue"),
+        Program("kueue", "kueue", "sigs.k8s.io/kueue/cmd/kueue", KUEUE_EDITS),
     )
 }
 
@@ -52,12 +79,14 @@ def path(name: str) -> Path:
 
 
 def target_of(program: Program) -> Path:
-    return CACHE / "bin" / key(program.module) / program.name
+    return CACHE / "bin" / key(program) / program.name
 
 
-def key(module: str) -> str:
-    """Changes when any dependency of the module does."""
-    return f"{module}-{hashlib.sha256((TOOLS / module / 'go.sum').read_bytes()).hexdigest()[:16]}"
+def key(program: Program) -> str:
+    """Changes when any dependency of the module does, or an edit."""
+    edits = repr(program.edits).encode() if program.edits else b""
+    content = (TOOLS / program.module / "go.sum").read_bytes() + edits
+    return f"{program.module}-{hashlib.sha256(content).hexdigest()[:16]}"
 
 
 def build(program: Program, target: Path) -> None:
@@ -65,7 +94,8 @@ def build(program: Program, target: Path) -> None:
     print(f"==> building {program.name} (once; kept in {target.parent})", file=sys.stderr, flush=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     began, scratch = time.monotonic(), target.with_suffix(f".{os.getpid()}")
-    command = [*GO, "-ldflags", " ".join(["-s -w", *version_flags(program)]), "-o", str(scratch), program.package]
+    flags = ["-ldflags", " ".join(["-s -w", *version_flags(program)]), *edited_module(program, target.parent)]
+    command = [*GO, *flags, "-o", str(scratch), program.package]
     subprocess.run(command, cwd=TOOLS / program.module, env={**os.environ, **GO_ENV}, check=True)
     scratch.rename(target)  # two builds at once end with one whole file
     print(f"    {program.name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
@@ -78,6 +108,26 @@ def require_go() -> None:
             f"Go is not on PATH; it builds the test cluster's programs into {CACHE} and names their files at run time.\n"
             "Install Go 1.26 (https://go.dev/dl) and try again."
         )
+
+
+def edited_module(program: Program, folder: Path) -> list[str]:
+    """The flag that makes Go build from an edited copy. Raises ValueError if a text to be replaced is not there exactly once."""
+    if not program.edits:
+        return []
+    module = program.package.partition("/cmd/")[0]
+    source = folder / "source"
+    shutil.rmtree(source, ignore_errors=True)
+    subprocess.run(["cp", "-r", "--no-preserve=mode", module_dir(program.name, module), source], check=True)
+    for edit in program.edits:
+        file = source / edit.file
+        text = file.read_text()
+        if text.count(edit.old) != 1:
+            raise ValueError(f"{file}: {edit.old!r} is there {text.count(edit.old)} times")
+        file.write_text(text.replace(edit.old, edit.new))
+    shutil.copyfile(TOOLS / program.module / "go.sum", folder / "edited.sum")
+    modules = (TOOLS / program.module / "go.mod").read_text()
+    (folder / "edited.mod").write_text(f"{modules}\nreplace {module} => {source}\n")
+    return [f"-modfile={folder / 'edited.mod'}"]
 
 
 def version_flags(program: Program) -> list[str]:

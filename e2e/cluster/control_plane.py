@@ -20,6 +20,9 @@ USERS = {  # name: (common name, organisation)
     "kube-controller-manager": ("system:kube-controller-manager", ""),
     "kube-scheduler": ("system:kube-scheduler", ""),
 }
+AGGREGATOR, AGGREGATOR_CA = "front-proxy", "front-proxy-ca"
+"""As whom the API server speaks to the servers of other APIs (Kueue's visibility) for its users."""
+
 API_SERVER_NAMES = f"IP:{LOOPBACK},IP:10.96.0.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc"
 
 
@@ -74,6 +77,7 @@ def load(folder: Path) -> ControlPlane | None:
 def create(folder: Path) -> ControlPlane:
     plane = ControlPlane(folder, *free_ports(5))
     authority = certs.make_authority(folder, "ca")
+    certs.make_authority(folder, AGGREGATOR_CA).sign(AGGREGATOR, common_name=AGGREGATOR)
     authority.sign("kube-apiserver", common_name="kube-apiserver", alternatives=API_SERVER_NAMES)
     certs.make_service_account_key(folder)
     for name, (common_name, organisation) in USERS.items():
@@ -103,6 +107,10 @@ def start_api_server(plane: ControlPlane) -> None:
         f"--client-ca-file={at}/ca.crt",
         "--service-account-issuer=https://kubernetes.default.svc", f"--service-account-key-file={at}/sa.pub",
         f"--service-account-signing-key-file={at}/sa.key", "--authorization-mode=RBAC", "--service-cluster-ip-range=10.96.0.0/16",
+        f"--requestheader-client-ca-file={at}/{AGGREGATOR_CA}.crt", f"--requestheader-allowed-names={AGGREGATOR}",
+        "--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        f"--proxy-client-cert-file={at}/{AGGREGATOR}.crt", f"--proxy-client-key-file={at}/{AGGREGATOR}.key",
         *os.environ.get("APISERVER_FLAGS", "").split(),
     )  # fmt: skip
 

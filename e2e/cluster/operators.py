@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ HERE = Path(__file__).resolve().parent
 OPERATORS = ("training-operator", "kwok")
 TRAINING_MODULE = "github.com/kubeflow/training-operator"
 WEBHOOK = "validator.training-operator.kubeflow.org"
-WEBHOOK_HOST = "training-operator.kubeflow.svc"
 FAKE_NODE = {"cpu": "64", "memory": "512Gi", "pods": "250", "nvidia.com/gpu": "8"}
 
 # The operator reads its certificate below the fixed /tmp/k8s-webhook-server, whatever TMPDIR says: it gets a mount of its
@@ -29,6 +29,22 @@ cp "$1" "$0/serving-certs/tls.crt"; cp "$2" "$0/serving-certs/tls.key"
 shift 2; exec "$@"
 """
 SERVING = Path("/tmp/k8s-webhook-server")  # noqa: S108 - fixed by the operator
+
+
+@dataclass(frozen=True)
+class Certified:
+    """Whom a webhook's certificate is for, and the Secret in which the rotator inside the operator looks for it."""
+
+    file: str  # <file>.crt and <file>.key, with <file>-ca beside them
+    host: str
+    authority: str  # the name that the rotator gives its own CA: it accepts a CA that carries it as a SAN
+    namespace: str
+    secret: str
+
+
+TRAINING_OPERATOR = Certified(
+    "webhook", "training-operator.kubeflow.svc", "training-operator-ca", "kubeflow", "training-operator-webhook-cert"
+)
 
 
 def up(plane: ControlPlane, nodes: int) -> None:
@@ -46,11 +62,12 @@ def down(folder: Path) -> None:
 def start_training_operator(plane: ControlPlane) -> None:
     """With its validating webhook by URL; the image of the workers' init container is never pulled: kwok runs no image."""
     name = "training-operator"
-    apply_crds(plane, binaries.module_dir(name, TRAINING_MODULE) / "manifests/base/crds")
+    apply_crds(plane, crds_of(binaries.module_dir(name, TRAINING_MODULE) / "manifests/base/crds"))
 
     def command(webhook: int, probe: int) -> list[str]:
-        authority = webhook_certificate(plane)
-        apply_webhook(plane, webhook, authority)
+        authority = webhook_certificate(plane, TRAINING_OPERATOR)
+        documents = webhook_documents(name, TRAINING_MODULE, "manifests/base/webhook/manifests.yaml", webhook, authority)
+        plane.apply([named(document, WEBHOOK) for document in documents])
         SERVING.mkdir(exist_ok=True)
         at = plane.folder
         wrapper = ["unshare", "--mount", "sh", "-ec", PRIVATE_CERTS, str(SERVING), f"{at}/webhook.crt", f"{at}/webhook.key"]
@@ -84,16 +101,24 @@ def start_kwok(plane: ControlPlane) -> None:
     run(plane, "kwok", "healthz", command)
 
 
-def run(plane: ControlPlane, name: str, probe_path: str, command: Callable[[int, int], list[str]]) -> None:
-    """Starts the operator on ports of its own unless it answers already; the ports are written down."""
+def run(
+    plane: ControlPlane,
+    name: str,
+    probe_path: str,
+    command: Callable[[int, int], list[str]],
+    environment: Mapping[str, str] | None = None,
+) -> bool:
+    """Starts the operator on ports of its own, which are written down. False if it answers already."""
     record = plane.folder / f"{name}.ports.json"
     if record.exists() and answers(f"http://{LOOPBACK}:{json.loads(record.read_text())[1]}/{probe_path}"):
-        return
+        return False
     webhook, probe = free_ports(2)
     kubeconfig = add_user(plane, name)
     record.write_text(json.dumps([webhook, probe]))
-    process = start(plane.folder, name, *command(webhook, probe), environment={"KUBECONFIG": str(kubeconfig)})
+    variables = {**(environment or {}), "KUBECONFIG": str(kubeconfig)}
+    process = start(plane.folder, name, *command(webhook, probe), environment=variables)
     wait_until(partial(answers, f"http://{LOOPBACK}:{probe}/{probe_path}"), process, plane.folder / f"{name}.log", seconds=120)
+    return True
 
 
 def add_user(plane: ControlPlane, name: str) -> Path:
@@ -111,36 +136,45 @@ def add_user(plane: ControlPlane, name: str) -> Path:
     return certs.kubeconfig(plane.folder, name, plane.server)
 
 
-def webhook_certificate(plane: ControlPlane) -> certs.Authority:
-    """The rotator inside accepts a CA that carries its own name as a SAN, from a Secret that is there before it starts."""
-    authority = certs.make_authority(plane.folder, "webhook-ca", "DNS:training-operator-ca")
-    authority.sign("webhook", common_name="webhook", alternatives=f"IP:{LOOPBACK},DNS:{WEBHOOK_HOST}")
-    files = {"ca.crt": "webhook-ca.crt", "ca.key": "webhook-ca.key", "tls.crt": "webhook.crt", "tls.key": "webhook.key"}
-    data = {key: certs.encoded(plane.folder / file) for key, file in files.items()}
-    secret = {"name": "training-operator-webhook-cert", "namespace": "kubeflow"}
+def webhook_certificate(plane: ControlPlane, wanted: Certified) -> certs.Authority:
+    """In files and in the Secret, which is there before the operator starts."""
+    authority = certs.make_authority(plane.folder, f"{wanted.file}-ca", f"DNS:{wanted.authority}")
+    authority.sign(wanted.file, common_name="webhook", alternatives=f"IP:{LOOPBACK},DNS:{wanted.host}")
+    files = {"ca": f"{wanted.file}-ca", "tls": wanted.file}
+    data = {f"{key}.{end}": certs.encoded(plane.folder / f"{file}.{end}") for key, file in files.items() for end in ("crt", "key")}
+    secret = {"name": wanted.secret, "namespace": wanted.namespace}
     plane.apply(
         [
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kubeflow"}},
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": wanted.namespace}},
             {"apiVersion": "v1", "kind": "Secret", "metadata": secret, "data": data},
         ]
     )
     return authority
 
 
-def apply_webhook(plane: ControlPlane, port: int, authority: certs.Authority) -> None:
-    source = binaries.module_dir("training-operator", TRAINING_MODULE) / "manifests/base/webhook/manifests.yaml"
+def webhook_documents(program: str, module: str, path: str, port: int, authority: certs.Authority) -> list[dict[str, Any]]:
+    """The module's webhook configurations, by URL."""
+    source = binaries.module_dir(program, module) / path
     documents: list[dict[str, Any]] = [d for d in yaml.safe_load_all(source.read_text()) if d]
-    for document in documents:
-        document["metadata"]["name"] = WEBHOOK
-        for hook in document["webhooks"]:
-            url = f"https://{LOOPBACK}:{port}{hook['clientConfig']['service']['path']}"
-            hook["clientConfig"] = {"url": url, "caBundle": certs.encoded(authority.certificate)}
-    plane.apply(documents)
+    for hook in (hook for document in documents for hook in document["webhooks"]):
+        hook["clientConfig"] = by_url(port, hook["clientConfig"]["service"]["path"], authority)
+    return documents
 
 
-def apply_crds(plane: ControlPlane, folder: Path) -> None:
-    """Applies every CRD of the folder and waits until the API server serves them."""
-    crds = [yaml.load(file.read_text(), yaml.CSafeLoader) for file in sorted(folder.glob("*_*.yaml"))]
+def by_url(port: int, path: str, authority: certs.Authority) -> dict[str, str]:
+    return {"url": f"https://{LOOPBACK}:{port}{path}", "caBundle": certs.encoded(authority.certificate)}
+
+
+def named(document: dict[str, Any], name: str) -> dict[str, Any]:
+    return {**document, "metadata": {**document["metadata"], "name": name}}
+
+
+def crds_of(folder: Path) -> list[dict[str, Any]]:
+    return [yaml.load(file.read_text(), yaml.CSafeLoader) for file in sorted(folder.glob("*_*.yaml"))]
+
+
+def apply_crds(plane: ControlPlane, crds: list[dict[str, Any]]) -> None:
+    """Applies them and waits until the API server serves them."""
     plane.apply(crds)
     names = [f"crd/{crd['metadata']['name']}" for crd in crds]
     plane.kubectl("wait", "--for=create", "--timeout=60s", *names)

@@ -9,7 +9,7 @@ import copy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from kubetune.cluster import ATTEMPT, JOB_UID, ClusterError, Manifest
+from kubetune.cluster import ATTEMPT, JOB_UID, ClusterError, Manifest, Queueing
 from kubetune_trainer.contract import Checkpoint, FailureClass, Outcome
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -78,6 +78,7 @@ class FakeCluster:
         self.logs: dict[str, str] = {}
         self.events: list[tuple[str, str, str]] = []
         self.calls: list[tuple[str, Any]] = []
+        self.kueue: dict[str, Queueing] = {}  # by the child's UID
         self.reporters: set[str] = set()  # namespaces that have the account under which masters report
         self.faults: dict[str, list[ClusterError]] = {}
         self.now = NOW
@@ -101,6 +102,10 @@ class FakeCluster:
     async def pods(self, namespace: str, job_uid: str) -> list[Manifest]:
         self._fault("pods")
         return [copy.deepcopy(p) for p in self.pod_objects.values() if p["metadata"]["labels"].get(JOB_UID) == job_uid]
+
+    async def queueing(self, namespace: str, child_uid: str, queue: str) -> Queueing:
+        self._fault("queueing")
+        return self.kueue.get(child_uid, Queueing())
 
     async def ensure_reporter(self, namespace: str) -> None:
         self._fault("ensure_reporter")

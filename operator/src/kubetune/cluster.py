@@ -5,6 +5,7 @@ Objects are plain dicts in Kubernetes' JSON form. Every method may raise `Cluste
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 Manifest = dict[str, Any]
@@ -31,6 +32,15 @@ class ClusterError(Exception):
         self.retryable = retryable
 
 
+@dataclass(frozen=True)
+class Queueing:
+    """What Kueue's objects say of one PyTorchJob."""
+
+    installed: bool = True
+    workload: Manifest | None = None
+    pending: Manifest | None = None  # its entry among the queue's pending workloads, where Kueue tells the position
+
+
 class Cluster(Protocol):
     """The only door to the outside that the controller has."""
 
@@ -45,6 +55,9 @@ class Cluster(Protocol):
 
     async def pods(self, namespace: str, job_uid: str) -> list[Manifest]:
         """The pods labelled with that job's UID."""
+
+    async def queueing(self, namespace: str, child_uid: str, queue: str) -> Queueing:
+        """How the PyTorchJob with that UID stands in its LocalQueue."""
 
     async def ensure_reporter(self, namespace: str) -> None:
         """Makes the account under which the namespace's masters report (REPORTER) and its binding, if they are not there."""

@@ -58,11 +58,12 @@ def test_processes_per_node(render):
     assert render(procsPerNode=8).spec["nprocPerNode"] == "8"
 
 
-def test_queue_name_is_a_label_of_the_job_and_suspend_is_kueues(render):
+def test_a_job_with_a_queue_is_labelled_and_born_suspended(render):
     rendered = render(queueName="research", runPolicy={"suspend": True})
     assert rendered.manifest["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "research"
     assert "kueue.x-k8s.io/queue-name" not in rendered.template["metadata"]["labels"]
-    assert "suspend" not in rendered.spec["runPolicy"]
+    assert rendered.spec["runPolicy"]["suspend"] is True
+    assert "suspend" not in render(runPolicy={"suspend": True}).spec["runPolicy"]
     assert "kueue.x-k8s.io/queue-name" not in render().manifest["metadata"]["labels"]
 
 

@@ -88,7 +88,10 @@ class JobSpec(ApiModel):
     )
     tracking: Tracking | None = Field(default=None, description=f"Where metrics are sent. {NOT_SUPPORTED}")
     queue_name: Name | None = Field(
-        default=None, description="Kueue LocalQueue that admits the job. Default: none, it starts at once."
+        default=None,
+        description="Kueue LocalQueue of this namespace. The job waits there, phase Queued, until Kueue admits it: condition "
+        "Admitted says what for. If Kueue preempts it, it goes on from its last checkpoint once it is admitted again. The label "
+        "kueue.x-k8s.io/priority-class names its WorkloadPriorityClass. Default: none, it starts at once.",
     )
 
 

@@ -51,6 +51,9 @@ class Attempt(ApiModel):
     py_torch_job: str = Field(description="Name of the attempt's PyTorchJob.")
     started: datetime = Field(description="When the PyTorchJob was asked for.")
     ended: datetime | None = Field(default=None, description="When it ended; absent while it runs.")
+    queued: int | None = Field(
+        default=None, ge=0, description="Seconds in Kueue's queue; absent without a queue, and until the queue has admitted it."
+    )
     reason: str | None = Field(default=None, description="Succeeded, Suspended, or the failure's class.")
     message: str | None = Field(default=None, max_length=MAX_MESSAGE, description="How it ended, in one sentence.")
     exit_code: int | None = Field(default=None, description="Exit code of the container that failed first, else of the master.")
@@ -76,7 +79,7 @@ class Goodput(ApiModel):
     queued: int = Field(default=0, ge=0, description="From the first sight of the job to its first running pod.")
     training: int = Field(default=0, ge=0, description="Attempts' time up to the last checkpoint or the end: work that was kept.")
     lost: int = Field(default=0, ge=0, description="Attempts' time whose steps were lost and had to be computed again.")
-    waiting: int = Field(default=0, ge=0, description="Back-off between attempts, and suspended time.")
+    waiting: int = Field(default=0, ge=0, description="Between attempts: back-off, suspended time, the queue again.")
 
 
 class JobStatus(ApiModel):

@@ -11,6 +11,7 @@ from kubetune.api import Job
 from kubetune.api.identity import identity, spec_hash
 from kubetune.cluster import ATTEMPT, JOB_UID, MANAGED_BY, Manifest
 from kubetune.controller.pods import timestamp
+from kubetune.render.labels import QUEUE_NAME
 
 IDENTITY = "kubetune.dev/identity"
 SPEC_HASH = "kubetune.dev/spec-hash"
@@ -26,7 +27,8 @@ class Child:
     owned: bool  # by this very job: its ownerReference carries the job's UID
     created: datetime | None = None
     deleting: bool = False
-    suspended: bool = False  # by a queue: it has no pods
+    suspended: bool = False  # by a queue: it has no pods, or is losing them
+    queue: str | None = None  # Kueue's LocalQueue
     succeeded: bool = False
     failed: bool = False
     message: str = ""
@@ -50,6 +52,7 @@ def child_state(manifest: Manifest, job_uid: str) -> Child:
         created=timestamp(metadata.get("creationTimestamp")),
         deleting="deletionTimestamp" in metadata,
         suspended=bool(_run_policy(manifest).get("suspend")) or _true(manifest, "Suspended"),
+        queue=labels.get(QUEUE_NAME),
         succeeded=_true(manifest, "Succeeded"),
         failed=_true(manifest, "Failed"),
         message=_message(manifest),

@@ -71,6 +71,8 @@ def admitted(decision: Decision, before: Condition | None) -> Claim:
         return Claim("Admitted", holds=True, reason="Admitted")
     if decision.phase.finished and before is not None:
         return Claim("Admitted", before.status == "True", before.reason, before.message)
+    if decision.phase is Phase.QUEUED:
+        return Claim("Admitted", holds=False, reason=decision.reason, message=decision.message)
     return Claim("Admitted", holds=False, reason=decision.phase.value)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from kubetune.controller.decision import Decision, DeleteChild, Policy
 from kubetune.controller.observe import Observation
-from kubetune.controller.policies import finished, live, start, suspend
+from kubetune.controller.policies import finished, live, queued, start, suspend
 from kubetune.controller.settings import ControllerSettings
 
 CHAIN: tuple[Policy, ...] = (
@@ -15,15 +15,18 @@ CHAIN: tuple[Policy, ...] = (
     # a live attempt: what has happened comes before what is wished
     live.reached_end,
     suspend.suspend,
+    queued.taken_back,
     live.failed,
     live.deadline,
     live.hang,
+    queued.wait,
     live.supervise,
     # no live attempt: every reason not to start one
     start.invalid_spec,
     start.exhausted,
     suspend.stay_suspended,
     start.changed_spec,
+    queued.hold,
     start.backoff,
     start.upstream,
     start.occupied,
@@ -44,7 +47,7 @@ def decide(observed: Observation, settings: ControllerSettings, now: datetime) -
 
 def with_cleanup(decision: Decision, observed: Observation) -> Decision:
     """The children of ended attempts go before anything new is made: their end stands in the status already."""
-    if decision.phase.finished:
+    if decision.phase.finished or decision.keep_leftovers:
         return decision
     gone = tuple(DeleteChild(child.name, child.uid, "its attempt has ended") for child in observed.leftovers)
     return replace(decision, actions=gone + decision.actions) if gone else decision

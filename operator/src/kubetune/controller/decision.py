@@ -78,6 +78,7 @@ class Decision:
     ended: AttemptEnd | None = None
     failure: Failure | None = None  # None: the last one stays
     final_checkpoint: Checkpoint | None = None
+    keep_leftovers: bool = False  # the PyTorchJobs of ended attempts stay
     stalled: bool = False  # nothing will happen unless somebody changes something
     requeue_after: float | None = None  # seconds; 0: there is more to do at once
 

@@ -38,9 +38,13 @@ def _attempts(before: JobStatus, after: JobStatus) -> Iterator[JobEvent]:
     known = {attempt.number: attempt for attempt in before.attempts}
     for attempt in after.attempts:
         if attempt.number not in known:
-            origin = f" from {attempt.resumed_from}" if attempt.resumed_from else ""
-            yield JobEvent("Normal", "AttemptStarted", f"attempt {attempt.number} ({attempt.py_torch_job}) was started{origin}")
+            queued = after.phase is Phase.QUEUED
+            reason, said = ("AttemptQueued", "was queued") if queued else ("AttemptStarted", "was started")
+            origin = f"{', to go on' if queued else ''} from {attempt.resumed_from}" if attempt.resumed_from else ""
+            yield JobEvent("Normal", reason, f"attempt {attempt.number} ({attempt.py_torch_job}) {said}{origin}")
         old = known.get(attempt.number)
+        if attempt.queued is not None and not attempt.ended and old and old.queued is None:
+            yield JobEvent("Normal", "Admitted", f"attempt {attempt.number} was admitted after {attempt.queued} s in its queue")
         if attempt.ended and not (old and old.ended) and attempt.reason not in (SUCCEEDED, SUSPENDED):
             yield JobEvent("Warning", "AttemptFailed", f"attempt {attempt.number}: {attempt.reason}: {attempt.message or ''}")
 

@@ -21,6 +21,8 @@ def goodput(observed: Observation, attempts: tuple[Attempt, ...], now: datetime)
     for position, attempt in enumerate(attempts):
         if attempt.number not in known and position > 0:
             value = _waited(value, attempts[position - 1], attempt)
+        if position > 0 and attempt.queued and (attempt.number not in known or known[attempt.number].queued is None):
+            value = value.model_copy(update={"waiting": value.waiting + attempt.queued})
         if attempt.ended and not (attempt.number in known and known[attempt.number].ended):
             value = _worked(value, observed, attempt)
     return value
@@ -42,7 +44,8 @@ def _waited(value: Goodput, before: Attempt, after: Attempt) -> Goodput:
 def _worked(value: Goodput, observed: Observation, attempt: Attempt) -> Goodput:
     """What came before the last checkpoint was kept; what came after it must be computed again."""
     end = attempt.ended or attempt.started
-    begin = min(end, max(attempt.started, observed.created + timedelta(seconds=value.queued)))
+    admitted = attempt.started + timedelta(seconds=attempt.queued or 0)
+    begin = min(end, max(admitted, observed.created + timedelta(seconds=value.queued)))
     kept = end if attempt.reason == SUCCEEDED else last_save(observed, begin, end)
     return value.model_copy(update={"training": value.training + _seconds(kept - begin), "lost": value.lost + _seconds(end - kept)})
 

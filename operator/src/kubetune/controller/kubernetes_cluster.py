@@ -13,9 +13,10 @@ from functools import partial
 from typing import Any, Literal, TypeVar
 
 from kubetune.api.base import API_VERSION, GROUP, VERSION
-from kubetune.cluster import FIELD_MANAGER, JOB_UID, MANAGED_BY, REPORTER, ClusterError, Manifest
+from kubetune.cluster import FIELD_MANAGER, JOB_UID, MANAGED_BY, REPORTER, ClusterError, Manifest, Queueing
 from kubetune.controller.bounds import clip
 from kubetune.controller.kubernetes_api import APPLY, KubernetesApi, Request
+from kubetune.controller.kueue import Kueue
 from kubetune.controller.pods import CONTAINER
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class KubernetesCluster:
         `selector`: of the jobs to list, as the API server takes it (`team=a,tier!=test`).
         """
         self._api = api
+        self._kueue = Kueue(api)
         self._selector = selector
         self._executor = executor
         self._reporters: dict[str, float] = {}  # when they were last applied, by namespace
@@ -71,6 +73,9 @@ class KubernetesCluster:
 
     async def pods(self, namespace: str, job_uid: str) -> list[Manifest]:
         return await self._of_job(f"/api/v1/namespaces/{namespace}/pods", job_uid)
+
+    async def queueing(self, namespace: str, child_uid: str, queue: str) -> Queueing:
+        return await self._call(partial(self._kueue.of, namespace, child_uid, queue))
 
     async def ensure_reporter(self, namespace: str) -> None:
         """Applied again after a minute, in case somebody deleted one of them: a thousand jobs cost two writes a minute."""

@@ -12,6 +12,7 @@ from kubetune.api.status import MAX_ATTEMPTS, Attempt, Condition, JobStatus, Pha
 from kubetune.cluster import ClusterError, Manifest
 from kubetune.controller.child import Child, child_state
 from kubetune.controller.pods import PodState, pods_of_attempt, timestamp
+from kubetune.controller.queueing import QueueState
 from kubetune_trainer.contract import Checkpoint, Outcome
 
 EPOCH_START = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -43,6 +44,7 @@ class Observation:
     occupant: Child | None = None  # somebody else's, under the name that the next attempt needs
     pods: tuple[PodState, ...] = ()  # of the last attempt, master first
     upstream: Upstream | None = None
+    queue: QueueState | None = None  # of the live attempt, else of the last one while its PyTorchJob is still there
 
     @property
     def uid(self) -> str:
@@ -68,6 +70,17 @@ class Observation:
     @property
     def never_started(self) -> bool:
         return self.attempt is None
+
+    @property
+    def queued(self) -> bool:
+        """The live attempt waits for its queue."""
+        return self.live and self.child is not None and self.child.suspended
+
+    @property
+    def last_child(self) -> Child | None:
+        """The PyTorchJob of the last attempt, though it may have ended."""
+        number = self.attempt.number if self.attempt else 0
+        return self.child or next((child for child in self.leftovers if child.number == number), None)
 
     @property
     def next_number(self) -> int:
@@ -113,13 +126,14 @@ def names_account(observed: Observation) -> bool:
     return template is not None and template.service_account_name is not None
 
 
-def observe(
+def observe(  # noqa: PLR0913 - one argument for each thing that is read
     manifest: Manifest,
     pytorchjobs: Iterable[Manifest] = (),
     pods: Iterable[Manifest] = (),
     *,
     named: Manifest | None = None,
     upstream: Upstream | None = None,
+    queue: QueueState | None = None,
 ) -> Observation:
     """Brings together what was read. `named`: whatever PyTorchJob bears the name that the attempt has or the next one needs.
 
@@ -145,6 +159,7 @@ def observe(
         occupant=next((c for c in children if not c.owned), None),
         pods=pods_of_attempt(pods, attempt.number) if attempt else (),
         upstream=upstream,
+        queue=queue,
     )
 
 

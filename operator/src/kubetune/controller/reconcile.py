@@ -22,6 +22,7 @@ from kubetune.controller.decide import decide
 from kubetune.controller.decision import Action, CreateAttempt, Decision, DeleteChild, DeleteJob, DeletePod
 from kubetune.controller.events import events
 from kubetune.controller.observe import Observation, Upstream, names_account, observe
+from kubetune.controller.queueing import QueueState, queue_state
 from kubetune.controller.settings import ControllerSettings
 from kubetune.controller.status import changed, next_status, refused, written_part
 from kubetune.render import AttemptPlan, render_pytorchjob
@@ -79,7 +80,8 @@ async def gather(cluster: Cluster, kind: str, namespace: str, name: str) -> Obse
     seen = observe(manifest, children, pods)
     wanted = name_to_look_up(seen)
     named = await cluster.pytorchjob(namespace, wanted) if wanted else None
-    return observe(manifest, children, pods, named=named, upstream=await upstream(cluster, seen))
+    queue = await queueing(cluster, observe(manifest, children, pods, named=named))
+    return observe(manifest, children, pods, named=named, upstream=await upstream(cluster, seen), queue=queue)
 
 
 def name_to_look_up(seen: Observation) -> str | None:
@@ -89,6 +91,22 @@ def name_to_look_up(seen: Observation) -> str | None:
     if seen.live:
         return seen.attempt.py_torch_job if seen.attempt and not seen.child else None
     return pytorchjob_name(seen.job, seen.next_number) if seen.job else None
+
+
+async def queueing(cluster: Cluster, seen: Observation) -> QueueState | None:
+    """After the pods: if they were taken away by Kueue, its Workload said so before.
+
+    A live attempt goes on without Kueue's word; a new one is not begun without it.
+    """
+    child = seen.last_child
+    if seen.deleting or child is None or child.queue is None or (seen.status.phase and seen.status.phase.finished):
+        return None
+    try:
+        return queue_state(child.queue, await cluster.queueing(_namespace(seen), child.uid, child.queue))
+    except ClusterError as problem:
+        if not seen.live:
+            raise
+        return QueueState(child.queue, problem=str(problem))
 
 
 async def upstream(cluster: Cluster, seen: Observation) -> Upstream | None:

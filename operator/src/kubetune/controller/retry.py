@@ -59,6 +59,8 @@ def backoff_left(observed: Observation, settings: ControllerSettings, now: datet
     attempts = observed.status.attempts
     if not attempts or attempts[-1].ended is None:
         return 0.0
+    if attempts[-1].reason == FailureClass.PREEMPTED and observed.job and observed.job.spec.queue_name:
+        return 0.0  # the queue is the back-off, and to come late there would cost the place
     due = attempts[-1].ended + timedelta(seconds=backoff_seconds(attempts, settings))
     return max(0.0, (due - now).total_seconds())
 

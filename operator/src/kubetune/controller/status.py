@@ -53,10 +53,23 @@ def next_attempts(observed: Observation, decision: Decision, now: datetime) -> t
     attempts = list(observed.status.attempts)
     if observed.attempt and not observed.recorded:
         attempts.append(observed.attempt)
+    if observed.live:
+        attempts[-1] = with_queue(attempts[-1], observed, decision, now)
     if decision.ended:
         attempts[-1] = end(attempts[-1], decision.ended, now)
     attempts += [created(observed, action, now) for action in decision.actions if isinstance(action, CreateAttempt)]
     return tuple(attempts)
+
+
+def with_queue(attempt: Attempt, observed: Observation, decision: Decision, now: datetime) -> Attempt:
+    """The seconds in its queue, once it is admitted or has ended without that."""
+    child, queue = observed.child, observed.queue
+    waits = child.suspended if child else observed.status.phase is Phase.QUEUED
+    named = child.queue is not None if child else waits
+    if attempt.queued is not None or not named or (waits and decision.ended is None):
+        return attempt
+    admitted = queue.admitted if queue and queue.admitted else now
+    return attempt.model_copy(update={"queued": max(0, int((admitted - attempt.started).total_seconds()))})
 
 
 def end(attempt: Attempt, ended: AttemptEnd, now: datetime) -> Attempt:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
 
-from kubetune.cluster import ATTEMPT, JOB_UID, ClusterError, Manifest
+from kubetune.cluster import ATTEMPT, JOB_UID, ClusterError, Manifest, Queueing
 from kubetune.local import devices, pods, training_operator
 from kubetune.local.processes import PodProcess
 from kubetune.local.reports import merge_report, read_report
@@ -87,12 +87,18 @@ class LocalCluster:
         self.refresh()
         return self.store.select("Pod", namespace, {JOB_UID: job_uid})
 
+    async def queueing(self, namespace: str, child_uid: str, queue: str) -> Queueing:  # noqa: ARG002 - the protocol's
+        """Nothing to say: here every queue admits at once."""
+        return Queueing(installed=False)
+
     async def ensure_reporter(self, namespace: str) -> None:
         """Nothing to do: its pods report by a file."""
 
     async def apply_pytorchjob(self, manifest: Manifest) -> Manifest:
-        metadata = manifest["metadata"]
+        metadata, spec = manifest["metadata"], manifest["spec"]
         self.adopt(metadata["labels"][JOB_UID])
+        admitted = {key: value for key, value in spec.get("runPolicy", {}).items() if key != "suspend"}
+        manifest = manifest | {"spec": spec | {"runPolicy": admitted}}
         stored = self.store.get("PyTorchJob", metadata["namespace"], metadata["name"])
         if stored is None:
             born = {"uid": str(uuid4()), "creationTimestamp": timestamp(self._clock()), "generation": 1}

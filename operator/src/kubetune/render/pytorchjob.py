@@ -18,7 +18,7 @@ from kubetune.api import Job
 from kubetune.api.base import API_VERSION
 from kubetune.api.identity import procs_per_node, pytorchjob_name
 from kubetune.cluster import Manifest
-from kubetune.render.labels import QUEUE_NAME, attempt_labels
+from kubetune.render.labels import attempt_labels, queue_labels
 from kubetune.render.plan import AttemptPlan, RenderSettings
 from kubetune.render.pod import pod_template
 
@@ -35,7 +35,7 @@ def render_pytorchjob(job: Job, attempt: AttemptPlan, settings: RenderSettings) 
         spec=KubeflowOrgV1PyTorchJobSpec(
             nproc_per_node=str(procs_per_node(job)),
             pytorch_replica_specs=replica_specs(job, attempt, settings),
-            run_policy=run_policy(),
+            run_policy=run_policy(job),
         ),
     )
     return cast("Manifest", ApiClient().sanitize_for_serialization(pytorchjob))
@@ -47,11 +47,10 @@ def to_yaml(manifest: Manifest) -> str:
 
 
 def metadata(job: Job, attempt: AttemptPlan) -> V1ObjectMeta:
-    queue = {QUEUE_NAME: job.spec.queue_name} if job.spec.queue_name else {}
     return V1ObjectMeta(
         name=pytorchjob_name(job, attempt.number),
         namespace=job.metadata.namespace,
-        labels=attempt_labels(job, attempt.number) | queue,
+        labels=attempt_labels(job, attempt.number) | queue_labels(job),
         owner_references=[owner(job)],
     )
 
@@ -79,12 +78,15 @@ def replica_specs(job: Job, attempt: AttemptPlan, settings: RenderSettings) -> d
     return {"Master": replicas(1, master=True)} | ({"Worker": replicas(workers, master=False)} if workers else {})
 
 
-def run_policy() -> KubeflowOrgV1RunPolicy:
-    """Everything about retries and ends is kubetune's own affair, for it counts over attempts; `suspend` is Kueue's alone.
+def run_policy(job: Job) -> KubeflowOrgV1RunPolicy:
+    """Everything about retries and ends is kubetune's own affair, for it counts over attempts.
+
+    `suspend` is Kueue's. A job with a queue is born suspended, so that it never runs unadmitted even where Kueue is away; nothing
+    is applied to it again, and with Kueue's first change the field is Kueue's own.
 
     Pods stay after the end (None): the outcome is in the master's termination message, and a failed attempt's logs and exit codes
     say why. kubetune deletes them once it has read all that; Running would also kill a straggler before it said anything.
     No backoffLimit: when it is reached, even 0, the training operator (1.9.3) deletes every pod whatever cleanPodPolicy says, and
     the outcome with it. With restartPolicy Never a failed pod fails the PyTorchJob without it, too.
     """
-    return KubeflowOrgV1RunPolicy(clean_pod_policy="None")
+    return KubeflowOrgV1RunPolicy(clean_pod_policy="None", suspend=True if job.spec.queue_name else None)

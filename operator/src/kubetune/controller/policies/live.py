@@ -46,7 +46,7 @@ def failed(observed: Observation, settings: ControllerSettings, now: datetime) -
 
 
 def deadline(observed: Observation, _settings: ControllerSettings, now: datetime) -> Decision | None:
-    """The field activeDeadlineSeconds counts from the first start; suspended time is not active time."""
+    """The field activeDeadlineSeconds counts from the first start; neither suspended time nor the queue's is active time."""
     limit, due = run_policy(observed).active_deadline_seconds, deadline_time(observed)
     if due is None or now < due or observed.status.phase is Phase.SUSPENDED:
         return None
@@ -56,15 +56,19 @@ def deadline(observed: Observation, _settings: ControllerSettings, now: datetime
 
 
 def deadline_time(observed: Observation) -> datetime | None:
-    """When the job will have been active for activeDeadlineSeconds."""
+    """When the job will have been active for activeDeadlineSeconds; None while its wait in the queue is not recorded."""
+    child, attempt = observed.child, observed.attempt
+    if observed.live and child and child.queue and attempt and attempt.queued is None:
+        return None
     limit, start = run_policy(observed).active_deadline_seconds, observed.status.start_time
-    return start + timedelta(seconds=limit) + suspended_time(observed.status.attempts) if limit and start else None
+    return start + timedelta(seconds=limit) + idle_time(observed.status.attempts) if limit and start else None
 
 
-def suspended_time(attempts: Sequence[Attempt]) -> timedelta:
-    """The gaps that suspension left between the attempts that are still listed."""
+def idle_time(attempts: Sequence[Attempt]) -> timedelta:
+    """What suspension left between the attempts that are still listed, and what they spent in a queue."""
+    queues = sum(attempt.queued or 0 for attempt in attempts)
     gaps = [after.started - before.ended for before, after in pairwise(attempts) if before.ended and before.reason == SUSPENDED]
-    return sum(gaps, timedelta())
+    return sum(gaps, timedelta(seconds=queues))
 
 
 def hang(observed: Observation, _settings: ControllerSettings, now: datetime) -> Decision | None:
@@ -122,8 +126,6 @@ def supervise(observed: Observation, settings: ControllerSettings, now: datetime
 
 def standing(observed: Observation) -> tuple[Phase, str, str]:
     """(phase, reason, message) of an attempt that has not ended."""
-    if observed.child and observed.child.suspended:
-        return Phase.QUEUED, "Queued", f"{observed.child.name} waits for its queue to admit it"
     if (observed.master and observed.master.running) or observed.step is not None:
         return Phase.RUNNING, "Running", ""
     for pod in observed.pods:

@@ -100,6 +100,9 @@ def start(observed: Observation, settings: ControllerSettings, _now: datetime) -
     if observed.live or observed.job is None:
         return None
     plan = CreateAttempt(observed.next_number, resume_candidates(observed, settings), model_uri(observed))
+    if observed.job.spec.queue_name:
+        message = f"attempt {plan.number} was put into queue {observed.job.spec.queue_name}"
+        return Decision(Phase.QUEUED, "Queued", message, actions=(plan,), requeue_after=settings.leftover_seconds)
     origin = f" from {plan.resume_from[0]}" if plan.resume_from else ""
     message = f"attempt {plan.number} was started{origin}"
     return Decision(Phase.STARTING, "AttemptStarted", message, actions=(plan,), requeue_after=settings.poll_seconds)
