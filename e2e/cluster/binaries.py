@@ -36,6 +36,7 @@ PROGRAMS = {
         Program("training-operator", "training-operator", "github.com/kubeflow/training-operator/cmd/training-operator.v1"),
         Program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
         Program("kueue", "kueue", "sigs.k8s.io/kueue/cmd/kueue"),
+        Program("kstatus", "kstatus", "."),
     )
 }
 
@@ -50,8 +51,9 @@ def path(name: str) -> Path:
 
 
 def key(module: str) -> str:
-    """Changes when any dependency of the module does."""
-    return f"{module}-{hashlib.sha256((TOOLS / module / 'go.sum').read_bytes()).hexdigest()[:16]}"
+    """Changes when any dependency of the module does, or its own program."""
+    files = [TOOLS / module / "go.sum", *(TOOLS / module).glob("main.go")]
+    return f"{module}-{hashlib.sha256(b''.join(file.read_bytes() for file in files)).hexdigest()[:16]}"
 
 
 def build(program: Program, target: Path) -> None:

@@ -22,7 +22,7 @@ def objects() -> dict[tuple[str, str], dict[str, Any]]:
 
 def test_every_file_is_applied():
     listed = yaml.safe_load((DEPLOY / KUSTOMIZATION).read_text())["resources"]
-    assert sorted([*listed, KUSTOMIZATION]) == sorted(file.name for file in DEPLOY.iterdir())
+    assert sorted([*listed, KUSTOMIZATION]) == sorted(file.name for file in DEPLOY.iterdir() if file.is_file())
 
 
 def test_a_trainer_may_patch_status_and_nothing_else():
