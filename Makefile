@@ -66,8 +66,13 @@ unit: $(READY) ## Tests that start no training
 train-tests: $(READY) ## Tests that train for real, on the CPU, on a model made on the spot
 	$(TEST_ENV) $(BIN)/pytest -q -m train
 
+AUDIT_LOG := $(CURDIR)/.kubetune/cluster-tests-audit.log
+AUDIT := --audit-policy-file=$(CURDIR)/e2e/cluster/audit-policy.yaml --audit-log-path=$(AUDIT_LOG) --audit-log-maxsize=100000
+
 test-cluster: $(READY) ## Tests against a real API server and Kubeflow's training operator (KUBECONFIG, or one of their own)
-	$(TEST_ENV) $(BIN)/pytest -q -m cluster tests/cluster
+	@rm -f $(AUDIT_LOG); mkdir -p $(dir $(AUDIT_LOG))
+	$(TEST_ENV) APISERVER_FLAGS="$(AUDIT)" $(BIN)/pytest -q -m cluster tests/cluster
+	@test -n "$$KUBECONFIG" || $(BIN)/python -m e2e.cluster.rights $(AUDIT_LOG)
 
 cluster: $(READY) ## A real control plane on loopback, Kubeflow's training operator and fake nodes; builds them once (20 min)
 	@$(BIN)/python -m e2e.cluster up

@@ -102,7 +102,9 @@ def start_api_server(plane: ControlPlane) -> None:
         f"--tls-cert-file={at}/kube-apiserver.crt", f"--tls-private-key-file={at}/kube-apiserver.key",
         f"--client-ca-file={at}/ca.crt",
         "--service-account-issuer=https://kubernetes.default.svc", f"--service-account-key-file={at}/sa.pub",
-        f"--service-account-signing-key-file={at}/sa.key", "--authorization-mode=RBAC", "--service-cluster-ip-range=10.96.0.0/16",
+        f"--service-account-signing-key-file={at}/sa.key", "--authorization-mode=RBAC",
+        "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",  # as OpenShift has it
+        "--service-cluster-ip-range=10.96.0.0/16",
         *os.environ.get("APISERVER_FLAGS", "").split(),
     )  # fmt: skip
 

@@ -40,8 +40,10 @@ CHECKED_WITHIN = frozenset(
         Right("kubetune.dev", "osftjobs/finalizers", "update"),
     }
 )
-"""What the API server asks for within a request of another verb, so that no request shows it. tests/cluster/test_rights.py takes each
-away and sees the request refused."""
+"""What the API server asks for within a request of another verb, so that no request shows it.
+
+tests/cluster/test_rights.py takes each away and sees the request refused.
+"""
 
 
 def granted(role: str) -> set[Right]:

@@ -70,7 +70,11 @@ class Deprived:
         return KubernetesCluster(KubernetesApi(client.ApiClient(configuration)))
 
     def close(self) -> None:
-        for path in (f"{RBAC}/clusterrolebindings/{self.name}", f"{RBAC}/clusterroles/{self.name}", f"/api/v1/namespaces/{self.name}"):
+        for path in (
+            f"{RBAC}/clusterrolebindings/{self.name}",
+            f"{RBAC}/clusterroles/{self.name}",
+            f"/api/v1/namespaces/{self.name}",
+        ):
             self.admin.json(Request("DELETE", path))
 
 
