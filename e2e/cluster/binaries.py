@@ -65,6 +65,7 @@ PROGRAMS = {
         Program("training-operator", "training-operator", "github.com/kubeflow/training-operator/cmd/training-operator.v1"),
         Program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
         Program("kueue", "kueue", "sigs.k8s.io/kueue/cmd/kueue", KUEUE_EDITS),
+        Program("kstatus", "kstatus", "."),
     )
 }
 
@@ -83,9 +84,10 @@ def target_of(program: Program) -> Path:
 
 
 def key(program: Program) -> str:
-    """Changes when any dependency of the module does, or an edit."""
+    """Changes when any dependency of the module does, its own program, or an edit."""
+    files = [TOOLS / program.module / "go.sum", *(TOOLS / program.module).glob("main.go")]
     edits = repr(program.edits).encode() if program.edits else b""
-    content = (TOOLS / program.module / "go.sum").read_bytes() + edits
+    content = b"".join(file.read_bytes() for file in files) + edits
     return f"{program.module}-{hashlib.sha256(content).hexdigest()[:16]}"
 
 

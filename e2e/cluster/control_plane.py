@@ -107,6 +107,7 @@ def start_api_server(plane: ControlPlane) -> None:
         f"--client-ca-file={at}/ca.crt",
         "--service-account-issuer=https://kubernetes.default.svc", f"--service-account-key-file={at}/sa.pub",
         f"--service-account-signing-key-file={at}/sa.key", "--authorization-mode=RBAC", "--service-cluster-ip-range=10.96.0.0/16",
+        "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",  # as OpenShift has it
         f"--requestheader-client-ca-file={at}/{AGGREGATOR_CA}.crt", f"--requestheader-allowed-names={AGGREGATOR}",
         "--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
         "--requestheader-extra-headers-prefix=X-Remote-Extra-",

@@ -44,7 +44,7 @@ def test_one_failed_worker_restarts_the_gang_until_the_limit(namespace: Namespac
     first, second = pauses(status["attempts"])
     assert first >= 1, "the first back-off is one second here"
     assert second >= 2, "it doubles"
-    assert [reason for reason, _ in job.events()] == ["AttemptStarted", "AttemptFailed"] * 3 + ["Failed"]
+    assert [reason for reason, _ in job.events()] == ["AttemptFailed", "Restarted"] * 2 + ["AttemptFailed", "Failed"]
 
 
 def test_what_was_counted_survives_kill_9(namespace: Namespace, operator: OperatorProcess):
@@ -62,7 +62,7 @@ def test_what_was_counted_survives_kill_9(namespace: Namespace, operator: Operat
     status = job.wait("Failed")
     assert [a["number"] for a in status["attempts"]] == [1, 2, 3]
     assert status["restarts"] == 2
-    assert [reason for reason, _ in job.events()] == ["AttemptStarted", "AttemptFailed"] * 3 + ["Failed"]
+    assert [reason for reason, _ in job.events()] == ["AttemptFailed", "Restarted"] * 2 + ["AttemptFailed", "Failed"]
 
 
 def test_a_backoff_goes_on_over_a_restart(namespace: Namespace, operator: OperatorProcess):
@@ -98,7 +98,7 @@ def test_killed_again_and_again_it_starts_each_attempt_once(namespace: Namespace
     for job in jobs:
         job.wait_attempt(1)
         assert len(job.attempts) == 1
-        assert [reason for reason, _ in job.events()].count("AttemptStarted") <= 1
+        assert job.events() == []
     assert sorted(c["metadata"]["name"] for c in namespace.children()) == [f"job-{i}-sft-1" for i in range(4)]
 
 

@@ -27,7 +27,7 @@ def test_suspend_and_resume(namespace: Namespace, operator: OperatorProcess):
     assert job.condition("Suspended")["status"] == "False"
     job.end(2, reached_end(2))
     assert job.wait("Succeeded")["restarts"] == 0
-    assert [reason for reason, _ in job.events()] == ["AttemptStarted", "Suspended", "AttemptStarted", "Succeeded"]
+    assert [reason for reason, _ in job.events()] == ["Suspended", "Resumed", "Succeeded"]
 
 
 def test_created_suspended_nothing_starts(namespace: Namespace, operator: OperatorProcess):

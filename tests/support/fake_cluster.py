@@ -77,6 +77,7 @@ class FakeCluster:
         self.pod_objects: dict[str, Manifest] = {}
         self.logs: dict[str, str] = {}
         self.events: list[tuple[str, str, str]] = []
+        self.event_names: list[tuple[str, str]] = []
         self.calls: list[tuple[str, Any]] = []
         self.kueue: dict[str, Queueing] = {}  # by the child's UID
         self.reporters: set[str] = set()  # namespaces that have the account under which masters report
@@ -160,8 +161,11 @@ class FakeCluster:
         self._fault("log_tail")
         return "\n".join(self.logs.get(pod, "").splitlines()[-lines:])
 
-    async def event(self, job: Manifest, kind: str, reason: str, message: str) -> None:
-        self.events.append((kind, reason, message))
+    async def event(self, job: Manifest, kind: str, reason: str, message: str, once: str) -> None:
+        self._fault("event")
+        if (reason, once) not in self.event_names:
+            self.event_names.append((reason, once))
+            self.events.append((kind, reason, message))
 
     def _fault(self, method: str) -> None:
         if self.faults.get(method):

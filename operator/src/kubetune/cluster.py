@@ -83,5 +83,8 @@ class Cluster(Protocol):
     async def log_tail(self, namespace: str, pod: str, lines: int) -> str:
         """The last lines of the trainer container's log; empty if there is none (yet, or any more)."""
 
-    async def event(self, job: Manifest, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
-        """Publishes an event about the job. Best effort: failures are logged, not raised."""
+    async def event(self, job: Manifest, kind: Literal["Normal", "Warning"], reason: str, message: str, once: str) -> None:
+        """Publishes an event about the job. Best effort: failures are logged, not raised.
+
+        Another one of the same job, reason and `once` is the same event: it is published no second time.
+        """

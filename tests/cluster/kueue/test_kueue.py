@@ -47,7 +47,7 @@ def test_one_is_admitted_the_others_wait_in_their_order(namespace: Namespace, qu
     first.wait("Succeeded")
     second.wait_attempt(1)
     waits_with(third, f"1st in queue {QUEUE}")
-    assert [reason for reason, _ in second.events()] == ["AttemptQueued", "Admitted"]
+    assert [reason for reason, _ in second.events()] == ["Queued", "Admitted"]
     second.end(1, reached_end())
     status = second.wait("Succeeded")
     assert status["restarts"] == 0
@@ -93,7 +93,7 @@ def test_preempted_by_a_higher_priority_it_resumes_and_nothing_is_counted(
     assert status["restarts"] == 0
     assert [attempt["reason"] for attempt in status["attempts"]] == ["Preempted", "Succeeded"]
     assert [reason for reason, _ in job.events()] == [
-        "AttemptQueued", "Admitted", "AttemptFailed", "AttemptQueued", "Admitted", "Succeeded",
+        "Queued", "Admitted", "AttemptFailed", "Queued", "Admitted", "Succeeded",
     ]  # fmt: skip
 
 

@@ -138,7 +138,7 @@ def test_what_the_operator_cannot_do(lab: Lab, what: str):
 
 
 def test_the_binding_that_is_the_operators_own_cannot_be_of_another_role(lab: Lab):
-    """Deleted by somebody and made anew as cluster-admin's: the verb bind holds for one role alone."""
+    """Deleted by somebody and made anew as cluster-admin's: nobody gives what he does not hold."""
     group = "rbac.authorization.k8s.io"
     path = f"/apis/{group}/v1/namespaces/{lab.namespace}/rolebindings/{REPORTER}"
     lab.api.json(Request("DELETE", path))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from reporting import REPORTER, Lab, body, checkpoint, report, say
 
+from kubetune.api.crd import UNSEEN
 from kubetune.cluster import ClusterError
 from kubetune.controller.kubernetes_api import Request
 from kubetune.controller.kubernetes_cluster import jobs_path
@@ -33,7 +34,7 @@ def test_a_master_reports_on_its_own_job(lab: Lab, kind: str, algorithm: str):
 def test_a_report_may_come_before_the_operator_has_recorded_anything(lab: Lab):
     job = lab.job("teach", attempts=0)
     say(lab, job, lab.masters_token("teach-sft-1-master-0"), report(1))
-    assert lab.status(job) == {"progress": {"step": 1, "totalSteps": 10, "loss": 0.5}}
+    assert lab.status(job) == {**UNSEEN, "progress": {"step": 1, "totalSteps": 10, "loss": 0.5}}
 
 
 def test_the_next_attempt_carries_the_checkpoints_on_and_the_last_one_is_no_longer_heard(lab: Lab):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from kubetune.api import KINDS
 from kubetune.api.crd import crd, crd_yaml, file_name
 from kubetune.api.documents import as_json
 from kubetune.api.rules import rules_of
+from kubetune.api.status import JobStatus
+from kubetune_trainer.contract import MAX_URI_BYTES
 
 ROOT = Path(__file__).resolve().parents[3]
 VALUE_VALIDATION_ONLY = ("allOf", "anyOf", "oneOf", "not")
@@ -92,8 +95,22 @@ def test_every_field_is_described_for_kubectl_explain(kind: str):
 
 
 @both_kinds
-def test_no_default_but_the_one_that_a_column_shows(kind: str):
-    assert [(path, node["default"]) for path, node in nodes(schema_of(kind)) if "default" in node] == [(".spec.nodes", 1)]
+def test_no_default_but_those_that_columns_show(kind: str):
+    unseen = {"observedGeneration": -1, "phase": "Pending"}
+    found = [(path, node["default"]) for path, node in nodes(schema_of(kind)) if "default" in node]
+    assert sorted(found) == [(".spec.nodes", 1), (".status", unseen)]
+    JobStatus.model_validate(unseen)
+
+
+@both_kinds
+def test_whatever_a_trainer_may_write_is_bounded(kind: str):
+    status = dict(nodes(schema_of(kind)))
+    for path, node in status.items():
+        if not path.startswith((".status.progress", ".status.checkpoints")):
+            continue
+        assert node["type"] != "string" or "maxLength" in node, path
+        assert node["type"] != "array" or "maxItems" in node, path
+    assert f"<= {MAX_URI_BYTES}" in status[".status.checkpoints"]["x-kubernetes-validations"][0]["rule"]
 
 
 @both_kinds
@@ -141,9 +158,11 @@ def test_names_columns_and_subresource(kind: str):
     assert definition["metadata"]["name"] == f"{names['plural']}.kubetune.dev"
     assert version["subresources"] == {"status": {}}
     columns = {each["name"]: each["jsonPath"] for each in version["additionalPrinterColumns"]}
-    assert list(columns) == ["Phase", "Progress", "Loss", "ETA", "Nodes", "Restarts", "Age"]
+    wide = {each["name"] for each in version["additionalPrinterColumns"] if each.get("priority")}
+    assert [name for name in columns if name not in wide] == ["Phase", "Progress", "Loss", "ETA", "Nodes", "Restarts", "Age"]
     known = {path for path, _ in nodes(version["schema"]["openAPIV3Schema"])}
-    assert {path for path in columns.values() if not path.startswith(".metadata")} <= known
+    plain = {re.sub(r"\[\?.*?\]", "[]", path) for path in columns.values()}
+    assert {path for path in plain if not path.startswith(".metadata")} <= known
 
 
 def as_the_server_sees(schema: dict[str, Any]) -> dict[str, Any]:

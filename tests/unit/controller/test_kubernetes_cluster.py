@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 from fake_cluster import UID, job
@@ -9,8 +10,9 @@ from kubernetes import client
 from scripted_api import Answer, serve, status
 
 from kubetune.cluster import ClusterError
+from kubetune.controller.events import JobEvent
 from kubetune.controller.kubernetes_api import KubernetesApi, NotLeaderError, Request, connect
-from kubetune.controller.kubernetes_cluster import MAX_NOTE, KubernetesCluster
+from kubetune.controller.kubernetes_cluster import MAX_NOTE, KubernetesCluster, event_manifest
 
 CONFLICT = status(409, "the object has been modified; please apply your changes to the latest version")
 
@@ -206,7 +208,7 @@ def test_a_silent_kubelet_is_asked_twice():
 
 def test_an_event_names_the_job_and_fits():
     with cluster(Answer(201)) as (subject, server, _):
-        asyncio.run(subject.event(job(), "Warning", "Failed", "x" * 5000))
+        asyncio.run(subject.event(job(), "Warning", "Failed", "x" * 5000, "attempt 1"))
     body = server.asked[0].body
     assert body["regarding"]["uid"] == UID
     assert body["type"] == "Warning"
@@ -214,9 +216,26 @@ def test_an_event_names_the_job_and_fits():
     assert server.asked[0].path == "/apis/events.k8s.io/v1/namespaces/default/events"
 
 
+def test_an_events_name_follows_from_what_it_tells_of():
+    """So that the API server refuses the second one, whoever publishes it and whenever."""
+
+    def name(reason: str, message: str, once: str) -> str:
+        return event_manifest(job(), JobEvent("Warning", reason, message, once), datetime.now(UTC))["metadata"]["name"]
+
+    assert name("AttemptFailed", "it broke", "attempt 1") == name("AttemptFailed", "it broke badly", "attempt 1")
+    assert name("AttemptFailed", "it broke", "attempt 1") != name("AttemptFailed", "it broke", "attempt 2")
+    assert name("AttemptFailed", "it broke", "attempt 1") != name("Restarted", "it broke", "attempt 1")
+
+
+def test_an_event_that_was_published_before_is_no_news(caplog):
+    with cluster(status(409, "already exists")) as (subject, _, _waits):
+        asyncio.run(subject.event(job(), "Normal", "Succeeded", "done", "attempt 1"))
+    assert caplog.text == ""
+
+
 def test_an_event_that_cannot_be_published_stops_nothing(caplog):
     with cluster(status(403, "events is forbidden")) as (subject, _, _waits):
-        asyncio.run(subject.event(job(), "Normal", "Succeeded", "done"))
+        asyncio.run(subject.event(job(), "Normal", "Succeeded", "done", "attempt 1"))
     assert "events is forbidden" in caplog.text
 
 

@@ -35,7 +35,9 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("respec"), st.sampled_from([3, 5])),
     st.tuples(st.just("break spec"), st.none()),
     st.tuples(st.just("save"), st.integers(1, 40)),
-    st.tuples(st.just("fault"), st.sampled_from(["write_status", "apply_pytorchjob", "delete_pytorchjob", "pods", "get_job"])),
+    st.tuples(
+        st.just("fault"), st.sampled_from(["write_status", "apply_pytorchjob", "delete_pytorchjob", "pods", "get_job", "event"])
+    ),
     st.tuples(st.just("conflict"), st.none()),
 )
 
@@ -156,6 +158,21 @@ def check(world: World, before: dict) -> None:
         assert status["completionTime"] == before["completionTime"]
         assert status["attempts"] == before["attempts"]
     check_conditions(before, status)
+    check_events(world.cluster)
+
+
+def check_events(cluster: FakeCluster) -> None:
+    """Every transition that the status records was told, and none twice: the names are the API server's to compare."""
+    told = cluster.event_names
+    assert len(set(told)) == len(told)
+    for attempt in cluster.status.get("attempts", []):
+        at_attempt = f"attempt {attempt['number']}"
+        started_again = ("Restarted", at_attempt) in told or ("Resumed", at_attempt) in told
+        assert started_again == (attempt["number"] > 1)
+        if attempt.get("reason") not in (None, "Succeeded", "Suspended"):
+            assert ("AttemptFailed", at_attempt) in told
+    if cluster.status.get("phase") in (*FINAL, "Suspended"):
+        assert cluster.status["phase"] in [reason for reason, _ in told]
 
 
 def check_conditions(before: dict, after: dict) -> None:

@@ -67,7 +67,7 @@ def test_it_waits_with_the_reason_and_time_in_the_queue_is_counted_apart():
     assert cluster.status["phase"] == "Running"
     assert cluster.condition("Admitted")["status"] == "True"
     assert attempts(cluster) == [(None, 100)]
-    assert [reason for _, reason, _ in cluster.events] == ["AttemptQueued", "Admitted"]
+    assert [reason for _, reason, _ in cluster.events] == ["Queued", "Admitted"]
 
 
 def test_a_message_that_stays_is_written_once():

@@ -1,17 +1,17 @@
 from dataclasses import replace
 
 import pytest
-from fake_cluster import NOW, at, checkpoint, stamp
+from fake_cluster import NOW, at, checkpoint
 from observations import first_attempt, unseen
 
 from kubetune.api.status import Attempt, Condition, Failure, Goodput, JobStatus, Phase
 from kubetune.cluster import ClusterError
+from kubetune.controller.bounds import written_part
 from kubetune.controller.conditions import conditions
 from kubetune.controller.decision import SUSPENDING, AttemptEnd, CreateAttempt, Decision, DeleteChild
-from kubetune.controller.events import JobEvent, events
 from kubetune.controller.goodput import goodput
 from kubetune.controller.pods import PodState
-from kubetune.controller.status import changed, next_status, refused, written_part
+from kubetune.controller.status import changed, next_status, refused
 from kubetune_trainer.contract import FailureClass, Progress
 
 FAILURE = Failure(failure_class=FailureClass.CUDA_OOM, reason="CudaOOM", message="out of memory")
@@ -178,30 +178,3 @@ def test_waiting_is_between_attempts_and_nothing_is_counted_twice():
     observed = replace(observed, status=status)
     assert goodput(observed, known, at(105)) == status.goodput
     assert goodput(observed, (*known, attempt(2, 110)), at(110)) == Goodput(queued=30, training=60, lost=10, waiting=10)
-
-
-# --- events
-
-
-def test_events_tell_each_change_once():
-    observed = unseen()
-    started = next_status(observed, Decision(Phase.STARTING, "x", actions=(CreateAttempt(1, ("pvc://runs/a",)),)), NOW)
-    assert list(events(JobStatus(), started)) == [
-        JobEvent("Normal", "AttemptStarted", "attempt 1 (teach-sft-1) was started from pvc://runs/a")
-    ]
-    assert list(events(started, started)) == []
-    live = replace(observed, status=started, attempt=started.attempts[0])
-    end = AttemptEnd("CudaOOM", "out of memory")
-    failed = next_status(live, Decision(Phase.FAILED, "CudaOOM", "final words", ended=end, failure=FAILURE), at(9))
-    assert list(events(started, failed)) == [
-        JobEvent("Warning", "AttemptFailed", "attempt 1: CudaOOM: out of memory"),
-        JobEvent("Warning", "Failed", "final words"),
-    ]
-
-
-def test_an_invalid_spec_is_an_event_once_a_generation():
-    invalid = unseen(training={"learningRat": 1})
-    status = next_status(invalid, Decision(Phase.FAILED, "InvalidSpec", invalid.errors, stalled=True), NOW)
-    assert [event.reason for event in events(JobStatus(), status)] == ["InvalidSpec", "Failed"]
-    assert list(events(status, status)) == []
-    assert stamp(NOW) in str(status.to_dict())

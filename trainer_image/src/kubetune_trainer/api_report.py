@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kubetune_trainer.contract import API_VERSION, MAX_CHECKPOINTS, Checkpoint, Contract, JobIdentity, Report
+from kubetune_trainer.contract import API_VERSION, Checkpoint, Contract, JobIdentity, Report, newest
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def apply_body(job: JobIdentity, report: Report, earlier: tuple[Checkpoint, ...]
     Server-side apply drops what its manager no longer names, so the checkpoints of earlier attempts are named again.
     """
     own = {checkpoint.uri for checkpoint in report.checkpoints}
-    checkpoints = [*(c for c in earlier if c.uri not in own), *report.checkpoints][-MAX_CHECKPOINTS:]
+    checkpoints = list(newest([*(c for c in earlier if c.uri not in own), *report.checkpoints]))
     said = {"progress": report.progress, "checkpoints": checkpoints}
     return {
         "apiVersion": API_VERSION,

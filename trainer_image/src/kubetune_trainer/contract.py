@@ -7,6 +7,8 @@ The operator writes one `Contract` into the pod's environment; the trainer answe
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any, Literal
@@ -32,6 +34,15 @@ API_VERSION = "kubetune.dev/v1alpha1"
 
 MAX_CHECKPOINTS = 20
 """The resource's status holds no more."""
+
+MAX_URI = 2048
+"""Characters of a URI. A job's output has at most 1024, and what is written below it adds some hundred."""
+
+MAX_URI_BYTES = 16 * 1024
+"""Of all checkpoints' URIs that a status lists, in JSON: what the trainer writes stays under 24 KiB of the status' 64."""
+
+ESCAPED = r'[\x00-\x1f"&<>\\\x{2028}\x{2029}]'
+"""What Go's encoding/json escapes, in at most six bytes. In RE2's syntax."""
 
 MANIFEST_NAME = "kubetune-manifest.json"
 """Written last into every checkpoint directory: a checkpoint without it is not one."""
@@ -107,7 +118,7 @@ class CheckpointPolicy(Message):
 class Checkpoint(Message):
     """One checkpoint that was verified (or found wanting) by reading it back."""
 
-    uri: str = Field(description="Where it lies: pvc://claim/path, or an absolute path in the pod.")
+    uri: str = Field(max_length=MAX_URI, description="Where it lies: pvc://claim/path, or an absolute path in the pod.")
     step: int = Field(ge=0, description="Optimizer steps that it holds, counted over the whole run.")
     epoch: int | None = Field(default=None, ge=0, description="Complete epochs that it holds.")
     bytes: int = Field(ge=0, description="Size on disk, the manifest not counted.")
@@ -117,6 +128,23 @@ class Checkpoint(Message):
     )
     verified: bool = Field(description="Every file was read back after the save: sizes, hashes, and for hf keys, shapes, no NaN.")
     time: datetime | None = Field(default=None, description="When it was verified.")
+
+
+def uri_bytes(uri: str) -> int:
+    """Bytes in the JSON that an API server stores, at most."""
+    escaped = re.findall(re.sub(r"x{(\w+)}", r"u\1", ESCAPED), uri)
+    return len(uri.encode("utf-8", "surrogatepass")) + 5 * len(escaped)
+
+
+def newest(checkpoints: Sequence[Checkpoint]) -> tuple[Checkpoint, ...]:
+    """As many as a status may list: at most MAX_CHECKPOINTS, whose URIs take at most MAX_URI_BYTES. The oldest are left out."""
+    left, kept = MAX_URI_BYTES, list[Checkpoint]()
+    for checkpoint in reversed(checkpoints[-MAX_CHECKPOINTS:]):
+        left -= uri_bytes(checkpoint.uri)
+        if left < 0:
+            break
+        kept.insert(0, checkpoint)
+    return tuple(kept)
 
 
 class Contract(Message):
@@ -203,7 +231,7 @@ class Outcome(Message):
     failure: FailureClass | None = Field(default=None, alias="class")
     message: str = ""
     exit_code: int = Field(default=0)
-    resumed_from: str | None = None
+    resumed_from: str | None = Field(default=None, max_length=MAX_URI)
     log_tail: str | None = Field(default=None, description="The last lines of the log that hold the root error.")
 
     def to_message(self, limit: int = MAX_OUTCOME_BYTES) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint, StepMetrics
 from kubetune_trainer.checkpoints import Manifest, has_weights, verify_hf, write_manifest
-from kubetune_trainer.contract import MANIFEST_NAME, MAX_CHECKPOINTS, Checkpoint, Report
+from kubetune_trainer.contract import MANIFEST_NAME, Checkpoint, Report, newest
 from kubetune_trainer.plan import RunPlan
 from kubetune_trainer.progress import MetricsReader, progress_of, total_steps
 from kubetune_trainer.report import Throttle, publish
@@ -83,7 +83,7 @@ class Monitor:
         report = Report(
             attempt=self.plan.attempt,
             progress=progress,
-            checkpoints=self.checkpoints[-MAX_CHECKPOINTS:],
+            checkpoints=newest(self.checkpoints),
             resumed_from=self.resumed_from,
         )
         if self.plan.judges and self._throttle.due(report, time.monotonic()):

@@ -14,6 +14,8 @@ from kubetune.api.job import KINDS, Job
 from kubetune.api.rule import Rule
 from kubetune.api.rules import rules_of
 from kubetune.api.rules_template import LIST_KEYS
+from kubetune.api.status import Phase
+from kubetune_trainer.contract import ESCAPED, MAX_URI_BYTES
 
 COLUMNS = (
     ("Phase", "string", ".status.phase", "Where the job stands."),
@@ -24,6 +26,12 @@ COLUMNS = (
     ("Restarts", "integer", ".status.restarts", "Attempts after the first."),
     ("Age", "date", ".metadata.creationTimestamp", "Time since the job was created."),
 )
+WIDE_COLUMNS = (
+    ("Reason", "string", '.status.conditions[?(@.type=="Running")].reason', "What it does, waits for, or ended by."),
+    ("Tokens/s", "number", ".status.progress.tokensPerSecond", "Tokens a second over all ranks."),
+    ("Checkpoint", "string", ".status.finalCheckpoint.uri", "The verified checkpoint of the last step."),
+)
+"""Shown by `-o wide` alone."""
 
 ROOT_PROPERTIES: dict[str, Schema] = {
     "apiVersion": {"type": "string", "description": "kubetune.dev/v1alpha1."},
@@ -31,6 +39,16 @@ ROOT_PROPERTIES: dict[str, Schema] = {
     "metadata": {"type": "object", "properties": {"name": {"type": "string", "maxLength": 253}}},
 }
 """What the API server knows by itself. Of metadata a schema may name nothing but the name, which the rules' paths need."""
+
+UNSEEN: dict[str, Any] = {"observedGeneration": -1, "phase": Phase.PENDING.value}
+"""The status until the operator has looked. Defaults are laid over what is read, so it shows at once, and kstatus finds the job in
+progress: no generation is -1. (The practice of Flux: fluxcd/pkg, apis.)"""
+
+URI_BYTES_RULE = {
+    "rule": f"self.map(each, bytes(each.uri).size() + 5 * each.uri.findAll(r'{ESCAPED}').size()).sum() <= {MAX_URI_BYTES}",
+    "message": f"their URIs take more than {MAX_URI_BYTES} bytes of JSON; report fewer checkpoints",
+}
+"""In bytes, which maxLength does not count. The twin of `contract.uri_bytes`."""
 
 HEADER = "# Generated from kubetune.api by scripts/generate.py: change the models, not this file.\n"
 
@@ -51,9 +69,7 @@ def crd(kind: str) -> dict[str, Any]:
         "served": True,
         "storage": True,
         "subresources": {"status": {}},
-        "additionalPrinterColumns": [
-            {"name": name, "type": type_, "jsonPath": path, "description": text} for name, type_, path, text in COLUMNS
-        ],
+        "additionalPrinterColumns": printer_columns(),
         "schema": {"openAPIV3Schema": root_schema(KINDS[kind])},
     }
     return {
@@ -64,6 +80,12 @@ def crd(kind: str) -> dict[str, Any]:
     }
 
 
+def printer_columns() -> list[dict[str, Any]]:
+    keys = ("name", "type", "jsonPath", "description")
+    wide = [{**dict(zip(keys, column, strict=True)), "priority": 1} for column in WIDE_COLUMNS]
+    return [*(dict(zip(keys, column, strict=True)) for column in COLUMNS), *wide]
+
+
 def root_schema(model: type[Job]) -> Schema:
     """The whole resource: the models' schema, with what only a cluster knows laid over it."""
     schema = structural_schema(model)
@@ -72,7 +94,7 @@ def root_schema(model: type[Job]) -> Schema:
     kind = model.__name__
     spec = with_rules(with_list_types(properties["spec"]), rules_of(kind), "spec")
     spec["properties"]["nodes"]["default"] = 1  # for the column Nodes; it decides nothing that its absence would not
-    properties["spec"], properties["status"] = spec, with_status_keys(properties["status"])
+    properties["spec"], properties["status"] = spec, with_cluster_part(properties["status"])
     return with_rules(schema, (*rules_of(kind), *immutability_rules(kind)), "")
 
 
@@ -101,11 +123,12 @@ def with_list_types(spec: Schema) -> Schema:
     return spec
 
 
-def with_status_keys(status: Schema) -> Schema:
+def with_cluster_part(status: Schema) -> Schema:
     properties = status["properties"]
     properties["conditions"] = as_map(properties["conditions"], "type")
     properties["attempts"] = as_map(properties["attempts"], "number")
-    return status
+    properties["checkpoints"] = {**properties["checkpoints"], "x-kubernetes-validations": [URI_BYTES_RULE]}
+    return {**status, "default": UNSEEN}
 
 
 def as_map(schema: Schema, key: str) -> Schema:

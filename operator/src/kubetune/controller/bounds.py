@@ -11,13 +11,25 @@ from collections.abc import Callable
 from kubetune.api.status import JobStatus
 
 MAX_STATUS_BYTES = 64 * 1024
+MAX_OWN_BYTES = 40 * 1024
+"""Of the operator's part; the rest is left to the trainer's, which grows without the operator (see contract.MAX_URI_BYTES)."""
+
+TRAINERS_PART = ("progress", "checkpoints")
+"""Written by the trainer alone."""
 ATTEMPT_MESSAGE = 300
 """Bytes of an attempt's message; the last failure has it in full."""
 
 
 def size(text: str) -> int:
-    """Bytes in JSON as the API server stores it (UTF-8, control characters and quotes escaped)."""
-    return len(json.dumps(text, ensure_ascii=False).encode("utf-8", "replace")) - 2
+    """Bytes in JSON as the API server stores it."""
+    return json_bytes(text) - 2
+
+
+def json_bytes(value: object) -> int:
+    """Of Go's encoding/json, which writes < > & and U+2028/9 in six bytes each, for the sake of HTML."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    escaped = 5 * sum(map(text.count, "<>&")) + 3 * sum(map(text.count, "\u2028\u2029"))
+    return len(text.encode("utf-8", "surrogatepass")) + escaped
 
 
 def clip(text: str, limit: int) -> str:
@@ -41,17 +53,24 @@ def _fitting(upper: int, limit: int, measure: Callable[[int], int]) -> int:
     return low
 
 
-def status_bytes(status: JobStatus) -> int:
-    return len(json.dumps(status.to_dict(), ensure_ascii=False).encode("utf-8", "replace"))
+def written_part(status: JobStatus) -> dict[str, object]:
+    """As it goes to the cluster."""
+    return {key: value for key, value in status.to_dict().items() if key not in TRAINERS_PART}
 
 
-def bounded(status: JobStatus, limit: int = MAX_STATUS_BYTES) -> JobStatus:
-    """The status in less than `limit` bytes: first the log tail goes, then attempts' messages, then the oldest attempts.
+def own_bytes(status: JobStatus) -> int:
+    return json_bytes(written_part(status))
 
-    The trainer's part (progress, checkpoints) is left alone: it is bounded where it is made.
+
+def bounded(status: JobStatus, limit: int = MAX_OWN_BYTES) -> JobStatus:
+    """The status with the operator's part in less than `limit` bytes.
+
+    First the log tail goes, then attempts' messages, then the oldest attempts, then where the last one went on from.
+    The trainer's part is left alone: the API server bounds it.
     """
-    for shrink in (_without_log_tail, _without_attempt_messages, *[_without_oldest_attempt] * len(status.attempts)):
-        if status_bytes(status) < limit:
+    oldest = [_without_oldest_attempt] * len(status.attempts)
+    for shrink in (_without_log_tail, _without_attempt_messages, *oldest, _without_origin):
+        if own_bytes(status) < limit:
             return status
         status = shrink(status)
     return status
@@ -64,6 +83,11 @@ def _without_log_tail(status: JobStatus) -> JobStatus:
 
 def _without_attempt_messages(status: JobStatus) -> JobStatus:
     bare = tuple(attempt.model_copy(update={"message": None}) for attempt in status.attempts)
+    return status.model_copy(update={"attempts": bare})
+
+
+def _without_origin(status: JobStatus) -> JobStatus:
+    bare = tuple(attempt.model_copy(update={"resumed_from": None}) for attempt in status.attempts)
     return status.model_copy(update={"attempts": bare})
 
 

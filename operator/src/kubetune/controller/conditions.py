@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from kubetune.api.status import Condition, Failure, Phase
+from kubetune.api.status import MAX_REASON, Condition, Failure, Phase
 from kubetune.controller.bounds import clip
 from kubetune.controller.decision import SUSPENDING, Decision
 from kubetune.controller.observe import Observation
@@ -18,6 +18,19 @@ from kubetune.controller.policies.start import spec_change
 MESSAGE_BYTES = 1024
 AT_REST = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.SUSPENDED})
 WITH_PODS = frozenset({Phase.STARTING, Phase.RUNNING})
+
+
+MEANINGS = {
+    "Valid": "The spec can be trained, and is what the first attempt was started with. False: InvalidSpec or SpecChanged.",
+    "Admitted": "An attempt was let in by its queue, or needed none. At the end it stays as it was.",
+    "Running": "The master runs. Its reason says what the job does or waits for, whatever the phase.",
+    "Suspended": "runPolicy.suspend stopped it. Suspending, while False: the pods are being stopped.",
+    "Succeeded": "The trainer reached the last step and its checkpoint was verified.",
+    "Failed": "No other attempt follows. The reason is the failure's class.",
+    "Reconciling": "The operator works towards the spec (kstatus: InProgress).",
+    "Stalled": "Nothing happens until somebody changes something (kstatus: Failed).",
+}
+"""Every condition is always there, True or False."""
 
 
 class Claim(NamedTuple):
@@ -82,7 +95,7 @@ def _condition(claim: Claim, before: Condition | None, generation: int, now: dat
     return Condition(
         type=claim.type,
         status=status,
-        reason=claim.reason or "Unknown",
+        reason=clip(claim.reason, MAX_REASON) or "Unknown",
         message=clip(claim.message, MESSAGE_BYTES),
         observed_generation=generation,
         last_transition_time=before.last_transition_time if same and before else now,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from kubetune.api.status import MAX_LOG_TAIL, MAX_MESSAGE, Failure
+from kubetune.api.status import MAX_LOG_TAIL, MAX_MESSAGE, MAX_REASON, Failure
 from kubetune.controller.bounds import clip, clip_front
 from kubetune.controller.observe import Observation
 from kubetune.controller.pods import PodState
@@ -83,7 +83,7 @@ def failure_of(pod: PodState, number: int) -> Failure:
 def _failure(pod: PodState, kind: FailureClass, reason: str, message: str, tail: str | None) -> Failure:
     return Failure(
         failure_class=kind,
-        reason=clip(reason, 256) or kind.value,
+        reason=clip(reason, MAX_REASON) or kind.value,
         message=clip(message, MAX_MESSAGE),
         pod=pod.name,
         node=pod.node,

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 from kubetune.api.base import API_VERSION, GROUP, VERSION
 from kubetune.cluster import FIELD_MANAGER, JOB_UID, MANAGED_BY, REPORTER, ClusterError, Manifest, Queueing
 from kubetune.controller.bounds import clip
+from kubetune.controller.events import JobEvent
 from kubetune.controller.kubernetes_api import APPLY, KubernetesApi, Request
 from kubetune.controller.kueue import Kueue
 from kubetune.controller.pods import CONTAINER
@@ -122,13 +123,13 @@ class KubernetesCluster:
                 return ""
             raise
 
-    async def event(self, job: Manifest, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
-        body = event_manifest(job, kind, reason, message, datetime.now(UTC))
+    async def event(self, job: Manifest, kind: Literal["Normal", "Warning"], reason: str, message: str, once: str) -> None:
+        body = event_manifest(job, JobEvent(kind, reason, message, once), datetime.now(UTC))
         path = f"/apis/events.k8s.io/v1/namespaces/{job['metadata']['namespace']}/events"
         try:
             await self._call(lambda: self._api.json(Request("POST", path, body=body)))
         except ClusterError as error:
-            if error.status != 409:  # a repeated try whose first one had arrived
+            if error.status != 409:  # it was published before
                 logger.warning("the event %s could not be published: %s", reason, error)
 
     async def _read(self, path: str) -> Manifest | None:
@@ -181,20 +182,19 @@ def reporter_manifests(namespace: str) -> tuple[tuple[str, Manifest], ...]:
     )
 
 
-def event_manifest(job: Manifest, kind: str, reason: str, message: str, now: datetime) -> dict[str, Any]:
-    """An events.k8s.io/v1 Event. Its name follows from what it says and when, so that a repeated request makes no second one."""
+def event_manifest(job: Manifest, event: JobEvent, now: datetime) -> dict[str, Any]:
+    """An events.k8s.io/v1 Event. Its name follows from what it tells of, so that a repeated request makes no second one."""
     metadata = job["metadata"]
-    moment = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    digest = hashlib.sha256(f"{metadata['uid']}{moment}{reason}{message}".encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"{metadata['uid']} {event.reason} {event.once}".encode()).hexdigest()[:16]
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
         "metadata": {"name": f"{metadata['name']}.{digest}", "namespace": metadata["namespace"]},
-        "eventTime": moment,
-        "type": kind,
-        "reason": reason,
+        "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "type": event.kind,
+        "reason": event.reason,
         "action": "Reconcile",
-        "note": clip(message, MAX_NOTE),
+        "note": clip(event.message, MAX_NOTE),
         "reportingController": "kubetune.dev/controller",
         "reportingInstance": "kubetune",
         "regarding": {

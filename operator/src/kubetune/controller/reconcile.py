@@ -3,7 +3,8 @@
 Crash safety. A child is created BEFORE its attempt is recorded: its name follows from the attempt's number and the apply is
 idempotent, so an operator that dies in between finds the child by its label and records it then (observe.latest_attempt): never
 two children, never a lost count. The other way round, a recorded attempt without a child could not be told from a child that was
-deleted by hand. Deleting is the reverse: evidence is written first, and only a later reconcile deletes.
+deleted by hand. Deleting is the reverse: evidence is written first, and only a later reconcile deletes. Events, too, come before
+the status that they tell of: published again after a crash they bear the same name, and the API server keeps one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from kubetune.api import parse_status
 from kubetune.api.identity import pytorchjob_name
 from kubetune.api.status import MAX_LOG_TAIL, Failure, JobStatus
 from kubetune.cluster import Cluster, ClusterError, Manifest
-from kubetune.controller.bounds import clip_front
+from kubetune.controller.bounds import clip_front, written_part
 from kubetune.controller.child import stamped
 from kubetune.controller.decide import decide
 from kubetune.controller.decision import Action, CreateAttempt, Decision, DeleteChild, DeleteJob, DeletePod
@@ -24,7 +25,7 @@ from kubetune.controller.events import events
 from kubetune.controller.observe import Observation, Upstream, names_account, observe
 from kubetune.controller.queueing import QueueState, queue_state
 from kubetune.controller.settings import ControllerSettings
-from kubetune.controller.status import changed, next_status, refused, written_part
+from kubetune.controller.status import changed, next_status, refused
 from kubetune.render import AttemptPlan, render_pytorchjob
 
 logger = logging.getLogger(__name__)
@@ -185,18 +186,17 @@ def child_manifest(observed: Observation, action: CreateAttempt, settings: Contr
 
 
 async def write(cluster: Cluster, observed: Observation, after: JobStatus) -> None:
-    """The one status write, if there is anything to say; events only of what was written."""
+    """The one status write, if there is anything to say, after the events that tell of it."""
     before = observed.status
     if not changed(before, after):
         return
+    for event in events(before, after):
+        await cluster.event(observed.manifest, *event)
     try:
         await cluster.write_status(observed.manifest, dict(written_part(after)))
     except ClusterError as problem:
-        if problem.status == GONE:
-            return
-        raise
-    for event in events(before, after):
-        await cluster.event(observed.manifest, event.kind, event.reason, event.message)
+        if problem.status != GONE:
+            raise
 
 
 def _namespace(observed: Observation) -> str:

@@ -9,15 +9,12 @@ from itertools import pairwise
 from kubetune.api.identity import pytorchjob_name
 from kubetune.api.status import MAX_ATTEMPTS, MAX_MESSAGE, Attempt, Failure, JobStatus, Phase
 from kubetune.cluster import ClusterError
-from kubetune.controller.bounds import ATTEMPT_MESSAGE, bounded, clip
+from kubetune.controller.bounds import ATTEMPT_MESSAGE, bounded, clip, written_part
 from kubetune.controller.conditions import conditions
 from kubetune.controller.decision import AttemptEnd, CreateAttempt, Decision
 from kubetune.controller.goodput import goodput
 from kubetune.controller.observe import Observation
 from kubetune.controller.retry import counted
-
-TRAINERS_PART = ("progress", "checkpoints")
-"""Written by the trainer alone."""
 
 
 def next_status(observed: Observation, decision: Decision, now: datetime) -> JobStatus:
@@ -127,11 +124,6 @@ def refused(observed: Observation, decision: Decision, error: ClusterError, requ
         stalled=not error.retryable,
         requeue_after=requeue_after,
     )
-
-
-def written_part(status: JobStatus) -> dict[str, object]:
-    """As it goes to the cluster."""
-    return {key: value for key, value in status.to_dict().items() if key not in TRAINERS_PART}
 
 
 def changed(before: JobStatus, after: JobStatus) -> bool:

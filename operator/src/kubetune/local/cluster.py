@@ -152,16 +152,21 @@ class LocalCluster:
         stored = self.store.get("Pod", namespace, pod)
         return self.process(stored).log_tail(lines) if stored else ""
 
-    async def event(self, job: Manifest, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
+    async def event(self, job: Manifest, kind: Literal["Normal", "Warning"], reason: str, message: str, once: str) -> None:
+        file, name = self.state.root / "events.jsonl", [job["metadata"]["uid"], reason, once]
+        told = file.read_text().splitlines() if file.exists() else []
+        if any(json.loads(line)["name"] == name for line in told):
+            return
         event = {
             "time": timestamp(self._clock()),
             "type": kind,
             "reason": reason,
             "message": message,
             "job": job["metadata"]["name"],
+            "name": name,
         }
-        with (self.state.root / "events.jsonl").open("a") as file:
-            file.write(json.dumps(event) + "\n")
+        with file.open("a") as lines:
+            lines.write(json.dumps(event) + "\n")
         if self._on_event is not None:
             self._on_event(event)
 
