@@ -64,7 +64,7 @@ def deadline_time(observed: Observation) -> datetime | None:
 def suspended_time(attempts: Sequence[Attempt]) -> timedelta:
     """The gaps that suspension left between the attempts that are still listed."""
     gaps = [after.started - before.ended for before, after in pairwise(attempts) if before.ended and before.reason == SUSPENDED]
-    return sum(gaps, timedelta())
+    return sum((max(gap, timedelta()) for gap in gaps), timedelta())  # the clock may have been set back
 
 
 def hang(observed: Observation, _settings: ControllerSettings, now: datetime) -> Decision | None:
