@@ -6,7 +6,7 @@ import pytest
 from fake_cluster import FakeCluster, at, failure, job, success
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loop import once, reasons, settle, started
+from loop import reasons, settle, started
 
 from kubetune_trainer.contract import FailureClass
 
@@ -116,4 +116,7 @@ def test_whatever_the_clock_does_every_failure_is_counted_once_and_the_job_ends(
     settle(cluster, at(moment + 1))
     assert reasons(cluster) == ["CudaOOM"] * failed + ["Succeeded"]
     assert cluster.status["restarts"] == failed
-    assert [reason for _, reason, _ in cluster.events] == ["AttemptStarted", "AttemptFailed"] * failed + ["AttemptStarted", "Succeeded"]
+    assert [reason for _, reason, _ in cluster.events] == ["AttemptStarted", "AttemptFailed"] * failed + [
+        "AttemptStarted",
+        "Succeeded",
+    ]

@@ -104,7 +104,9 @@ def stragglers(observed: Observation, settings: ControllerSettings, now: datetim
     remaining = [pod for pod in observed.pods if lingers(pod, settings, now) and not pod.node_lost]
     if observed.live or observed.attempt is None or not remaining:
         return None
-    stop = tuple(DeletePod(p.name, p.uid, "its attempt has ended") for p in remaining if p.deletion is None and not observed.leftovers)
+    stop = tuple(
+        DeletePod(p.name, p.uid, "its attempt has ended") for p in remaining if p.deletion is None and not observed.leftovers
+    )
     message = f"waits for the pods of attempt {observed.attempt.number} to end: {', '.join(pod.name for pod in remaining[:3])}"
     return Decision(idle_phase(observed), "WaitingForPods", message, actions=stop, requeue_after=1)
 
