@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format generate generated unit train-tests test-cluster cluster cluster-down lock clean
+.PHONY: help setup demo test lint format generate generated unit train-tests test-cluster chaos cluster cluster-down lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -68,6 +68,11 @@ train-tests: $(READY) ## Tests that train for real, on the CPU, on a model made 
 
 test-cluster: $(READY) ## Tests against a real API server and Kubeflow's training operator (KUBECONFIG, or one of their own)
 	$(TEST_ENV) $(BIN)/pytest -q -m cluster tests/cluster
+
+MINUTES ?= 10
+JOBS ?= 200
+chaos: $(READY) ## Kills, cuts and breaks around 200 jobs, and a verdict (docs/chaos.md); MINUTES=10 JOBS=200 SEED= REPORT=
+	@$(BIN)/python -m e2e.chaos --minutes $(MINUTES) --jobs $(JOBS) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
 
 cluster: $(READY) ## A real control plane on loopback, Kubeflow's training operator and fake nodes; builds them once (20 min)
 	@$(BIN)/python -m e2e.cluster up

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from e2e.chaos.recorder import Recorder
+from e2e.cluster.processes import answers, free_ports
 
 QUICK = ("--poll-seconds=10", "--backoff-base-seconds=1", "--backoff-cap-seconds=8", "--sweep-seconds=30", "--straggler-seconds=2")
 """Waits that suit a run of minutes; all else is as installed."""
@@ -23,9 +24,10 @@ class Replica:
         self.name, self.log = name, log
         self._recorder = recorder
         self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+        (self._port,) = free_ports(1)
         self._command = [
             sys.executable, "-m", "kubetune.controller", "--image=trainer:1", f"--namespace={namespace}", f"--identity={name}",
-            "--lease-namespace=kubetune-system", "--port=0", "--log-format=json", *QUICK,
+            "--lease-namespace=kubetune-system", "--address=127.0.0.1", f"--port={self._port}", "--log-format=json", *QUICK,
         ]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
         self.wanted = False
@@ -57,6 +59,11 @@ class Replica:
         if self._process:
             await asyncio.to_thread(self._process.wait)
 
+    async def ready(self) -> None:
+        """On a slow machine a start may take longer than the time between two kills: then nothing would ever be tried."""
+        while not await asyncio.to_thread(answers, f"http://127.0.0.1:{self._port}/readyz"):
+            await asyncio.sleep(0.5)
+
     def freeze(self) -> None:
         """As a machine that stalls: it goes on later, with what it believed before."""
         if self._process and self.runs:
@@ -78,7 +85,7 @@ class Replica:
 
 
 def bugs(log: Path) -> list[str]:
-    """What the operator itself did not expect. If kopf gives up and the process ends, that is none: it is started anew, and counted."""
+    """What the operator itself did not expect. That kopf gives up and the process ends is none: it is started anew, and counted."""
     return [
         f"{line['message']}: {line['error'][-500:]}"
         for line in lines(log)

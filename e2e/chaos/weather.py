@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ PER_MILLE: tuple[tuple[int, Fault], ...] = (
     (2, Fault(Kind.HANG, seconds=8)),
 )
 """Of a thousand requests of the operator so many meet this fault; a delay is of 50 ms to 2 s."""
+
+
+READY_SECONDS = 60.0
+"""How long the next kill waits for the last one's victims to be ready again."""
 
 
 def chooser(random: Random) -> Callable[[Asked], Fault | None]:
@@ -93,6 +98,10 @@ class Disasters:
         for replica in replicas:
             if not replica.runs:
                 replica.start()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(READY_SECONDS):
+                for replica in replicas:
+                    await replica.ready()
 
     async def freeze_a_replica(self) -> None:
         """Longer than the Lease lasts: somebody else leads when it wakes up."""
