@@ -61,7 +61,7 @@ class Replica:
 
     async def ready(self) -> None:
         """On a slow machine a start may take longer than the time between two kills: then nothing would ever be tried."""
-        while not await asyncio.to_thread(answers, f"http://127.0.0.1:{self._port}/readyz"):
+        while not await asyncio.to_thread(answers, f"http://127.0.0.1:{self._port}/readyz"):  # noqa: ASYNC110 - of another process
             await asyncio.sleep(0.5)
 
     def freeze(self) -> None:
