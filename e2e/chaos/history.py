@@ -15,6 +15,7 @@ JOBS = frozenset({"SFTJob", "OSFTJob"})
 CHILD = "PyTorchJob"
 POD = "Pod"
 EVENT = "Event"
+LEASE = "Lease"
 CONTROLLER = "kubetune.dev/controller"
 REPLICA_TYPE = "training.kubeflow.org/replica-type"
 ENDED_PHASES = frozenset({"Succeeded", "Failed"})
@@ -124,6 +125,8 @@ def trimmed(stored: Manifest) -> Manifest | None:
     if kind == EVENT:
         keep = ("reason", "note", "message", "eventTime", "involvedObject", "count", "series")
         return _small(stored, keep) if stored.get("reportingComponent") == CONTROLLER else None
+    if kind == LEASE:
+        return _small(stored, ("spec",)) if metadata["name"].startswith("kubetune-") else None
     if kind in JOBS:
         return {**_small(stored, ("status",)), "spec": {"runPolicy": stored["spec"].get("runPolicy") or {}}}
     if kind not in (CHILD, POD) or JOB_UID not in (metadata.get("labels") or {}):

@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
-from e2e.chaos.history import ENDED_PHASES, History, Record
+from e2e.chaos.history import ENDED_PHASES, LEASE, History, Record
 from e2e.chaos.trail import Trail
 
 ATTEMPT = re.compile(r"attempt (\d+)")
-AFTER_KILL = 5.0
-"""Seconds after a status write within which the death of its writer may cost its events: they follow the write."""
+AFTER_KILL = 10.0
+"""Seconds after a status write within which the end of its writer may cost its events: they follow the write, and are retried."""
+
+RENEWED = 6.0
+"""A leader renews every 2 s and may not write any more 7.5 s after it asked: after so long a silence it may have come to that."""
 
 
 def key(event: Record) -> tuple[str, str]:
@@ -76,5 +80,10 @@ def due(trail: Trail) -> dict[tuple[str, str], float]:
 
 
 def excused(history: History, time: float) -> bool:
-    deaths = history.did("SIGKILL", "SIGTERM", "api server down", "partition", "freeze", "ended by itself")
-    return any(time - 1 <= death.time <= time + AFTER_KILL for death in deaths)
+    """Whether the writer was ended, frozen or cut off, or lost its Lease, about then."""
+    ends = history.did("SIGKILL", "SIGTERM", "api server down", "partition", "freeze", "ended by itself")
+    if any(time - 1 <= end.time <= time + AFTER_KILL for end in ends):
+        return True
+    renewals = [(r.time, r.object["spec"].get("holderIdentity")) for r in history.of(LEASE)]
+    silences = [(a, b) for (a, x), (b, y) in pairwise(renewals) if b - a > RENEWED or x != y]
+    return any(begin <= time + AFTER_KILL and time <= end for begin, end in silences)

@@ -11,9 +11,18 @@ from typing import Any
 
 import aiohttp
 
-from e2e.chaos.history import POD, Action, History, Record, trimmed
+from e2e.chaos.history import LEASE, POD, Action, History, Record, trimmed
 
-PREFIXES = ("/registry/kubetune.dev/", "/registry/kubeflow.org/pytorchjobs/", "/registry/pods/", "/registry/events/")
+SYSTEM = "kubetune-system"
+"""Where the operator's Lease lies."""
+
+PREFIXES = (
+    "/registry/kubetune.dev/",
+    "/registry/kubeflow.org/pytorchjobs/",
+    "/registry/pods/",
+    "/registry/events/",
+    f"/registry/leases/{SYSTEM}/",
+)
 LINE_BYTES = 64 * 2**20
 JSON_STORAGE = "--storage-media-type=application/json"
 """The API server's flag without which etcd holds pods and events as protobuf."""
@@ -66,11 +75,12 @@ class Recorder:
         deleted = event.get("type") == "DELETE"
         text = event.get("prev_kv", {}).get("value", "") if deleted else event["kv"]["value"]
         stored = json.loads(base64.b64decode(text)) if text else {}
-        if (stored.get("metadata") or {}).get("namespace") != self._namespace or (small := trimmed(stored)) is None:
+        if (stored.get("metadata") or {}).get("namespace") not in (self._namespace, SYSTEM) or (small := trimmed(stored)) is None:
             return
         record = Record(int(event["kv"]["mod_revision"]), round(self.clock, 3), small, deleted)
         self.records.append(record)
-        self.last = self.clock
+        if record.kind != LEASE:  # which is renewed for ever
+            self.last = self.clock
         self.now_there[record.uid] = record
         if deleted:
             del self.now_there[record.uid]

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from e2e.chaos.recorder import Recorder
+from e2e.chaos.recorder import SYSTEM, Recorder
 from e2e.cluster.processes import answers, free_ports
 
 QUICK = ("--poll-seconds=10", "--backoff-base-seconds=1", "--backoff-cap-seconds=8", "--sweep-seconds=30", "--straggler-seconds=2")
@@ -27,7 +27,7 @@ class Replica:
         (self._port,) = free_ports(1)
         self._command = [
             sys.executable, "-m", "kubetune.controller", "--image=trainer:1", f"--namespace={namespace}", f"--identity={name}",
-            "--lease-namespace=kubetune-system", "--address=127.0.0.1", f"--port={self._port}", "--log-format=json", *QUICK,
+            f"--lease-namespace={SYSTEM}", "--address=127.0.0.1", f"--port={self._port}", "--log-format=json", *QUICK,
         ]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
         self.wanted = False

@@ -76,6 +76,7 @@ class Disasters:
         async with asyncio.TaskGroup() as group:
             for seconds, disaster in kinds:
                 group.create_task(self._again_and_again(until, seconds * pace, disaster))
+            await asyncio.sleep(until - self.recorder.clock)
 
     async def _again_and_again(self, until: float, seconds: float, disaster: Callable[[], Awaitable[None]]) -> None:
         while self.recorder.clock + (wait := self.random.expovariate(1 / seconds)) < until:

@@ -58,6 +58,12 @@ class Story:
             {"kind": "Event", "metadata": metadata, "reason": reason, "message": text, "involvedObject": {"uid": JOB}}
         )
 
+    def lease(self, holder: str, *, time: float) -> Story:
+        metadata = {"name": "kubetune-controller", "uid": "lease"}
+        stored = {"kind": "Lease", "metadata": metadata, "spec": {"holderIdentity": holder}}
+        self.records.append(Record(len(self.records) + 1, time, stored))
+        return self
+
     # an attempt
 
     def child(self, number: int, *conditions: str, uid: str = "") -> Story:

@@ -47,6 +47,12 @@ def events_lost_with_their_writer() -> Story:
     return story.ends(1, "Succeeded").job("Succeeded").did("SIGKILL", "red")
 
 
+def events_lost_with_the_lease() -> Story:
+    story = events_lost_with_their_writer()
+    story.actions = [a for a in story.actions if a.what != "SIGKILL"]
+    return story.lease("red", time=story.time).lease("blue", time=story.time + 9)
+
+
 @pytest.mark.parametrize(
     "story",
     [
@@ -58,6 +64,7 @@ def events_lost_with_their_writer() -> Story:
         child_deleted_by_hand,
         child_deleted_before_anybody_knew_of_it,
         events_lost_with_their_writer,
+        events_lost_with_the_lease,
     ],
 )
 def test_what_is_well_is_acquitted(story: Callable[[], Story]):
@@ -191,6 +198,14 @@ def told_too_late_to_be_excused() -> Story:
     return never_told().did("SIGKILL", "red", time=1000.0)
 
 
+def never_told_by_a_leader() -> Story:
+    """Its Lease was renewed all the time."""
+    story = never_told()
+    for second in range(0, 40, 2):
+        story.lease("red", time=float(second))
+    return story
+
+
 @pytest.mark.parametrize(
     ("story", "check"),
     [
@@ -222,6 +237,7 @@ def told_too_late_to_be_excused() -> Story:
         (told_twice, "event doubled"),
         (counted_up, "event doubled"),
         (never_told, "event lost"),
+        (never_told_by_a_leader, "event lost"),
         (told_too_late_to_be_excused, "event lost"),
     ],
 )
