@@ -62,13 +62,13 @@ def answers(url: str, context: ssl.SSLContext | None = None) -> bool:
         return False
 
 
-def stop(folder: Path, name: str, seconds: float = 15) -> None:
-    """SIGTERM, then SIGKILL; a program that is not running is no error."""
+def stop(folder: Path, name: str, seconds: float = 15, first: signal.Signals = signal.SIGTERM) -> None:
+    """The signal `first`, then SIGKILL; a program that is not running is no error."""
     record = folder / f"{name}.pid"
     if not record.exists():
         return
     pid = int(record.read_text())
-    if is_ours(pid, folder) and not ended(pid, signal.SIGTERM, seconds):
+    if is_ours(pid, folder) and not ended(pid, first, seconds):
         ended(pid, signal.SIGKILL, seconds)
     record.unlink()
 

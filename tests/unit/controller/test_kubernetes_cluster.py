@@ -42,6 +42,30 @@ def test_status_is_applied_with_preconditions_under_our_field_manager():
     }
 
 
+RUNNING = {"phase": "Running", "restarts": 1}
+
+
+def test_a_status_whose_answer_was_lost_counts_as_written():
+    stored = {**job(), "status": {**RUNNING, "progress": {"step": 3}}}
+    with cluster(Answer(hang_up=True), CONFLICT, Answer(body=stored)) as (subject, server, _):
+        asyncio.run(subject.write_status(job(), RUNNING))
+        assert [asked.method for asked in server.asked] == ["PATCH", "PATCH", "GET"]
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {**job(), "status": {**RUNNING, "restarts": 0}},
+        {**job(), "status": {}},
+        {**job(uid="another"), "status": RUNNING},
+    ],
+    ids=["another status", "no status", "another job of that name"],
+)
+def test_a_conflict_with_somebody_elses_write_stays_one(stored):
+    with cluster(CONFLICT, Answer(body=stored)) as (subject, _, _), pytest.raises(ClusterError, match="modified"):
+        asyncio.run(subject.write_status(job(), RUNNING))
+
+
 def test_the_reporters_account_and_its_binding_are_applied_once_a_minute():
     with cluster(*[Answer()] * 4) as (subject, server, _):
         for namespace in ("a", "a", "b"):
@@ -69,10 +93,10 @@ def test_an_account_that_was_refused_is_tried_again():
 
 
 def test_a_conflict_is_not_repeated_blindly():
-    with cluster(CONFLICT) as (subject, server, waits):
+    with cluster(CONFLICT, status(404, "gone")) as (subject, server, waits):
         with pytest.raises(ClusterError, match="has been modified") as raised:
-            asyncio.run(subject.write_status(job(), {}))
-        assert len(server.asked) == 1
+            asyncio.run(subject.write_status(job(), RUNNING))
+        assert [asked.method for asked in server.asked] == ["PATCH", "GET"]
     assert raised.value.status == 409
     assert raised.value.retryable
     assert waits == []

@@ -64,6 +64,52 @@ def test_suspend_does_not_wait_for_a_lost_nodes_pods_for_ever():
     assert cluster.status["phase"] == "Suspended"
 
 
+def failed_with_a_worker_that_runs_on() -> tuple[FakeCluster, str]:
+    """The master has failed, the worker takes its time to stop."""
+    cluster, (master, worker) = started(nodes=2)
+    cluster.graceful = True
+    cluster.end_pod(master, 1, failure(FailureClass.CUDA_OOM))
+    settle(cluster, at(20))
+    assert cluster.children == {}
+    del cluster.pod_objects[master]
+    return cluster, worker
+
+
+def test_the_next_attempt_waits_for_the_last_ones_pods():
+    cluster, worker = failed_with_a_worker_that_runs_on()
+    assert settle(cluster, at(40)).requeue_after == 1
+    assert cluster.children == {}, "two gangs of one job must not run at once"
+    assert cluster.condition("Reconciling")["reason"] == "WaitingForPods"
+    assert worker in cluster.condition("Reconciling")["message"]
+    del cluster.pod_objects[worker]
+    settle(cluster, at(41))
+    assert list(cluster.children) == ["teach-sft-2"]
+
+
+def test_the_next_attempt_waits_no_longer_than_a_pod_may_take():
+    cluster, _ = failed_with_a_worker_that_runs_on()
+    settle(cluster, at(20 + 30 + 31))
+    assert list(cluster.children) == ["teach-sft-2"]
+
+
+def test_the_next_attempt_does_not_wait_for_a_lost_node():
+    cluster, worker = failed_with_a_worker_that_runs_on()
+    lost = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}
+    cluster.pod_objects[worker]["status"]["conditions"] = [lost]
+    settle(cluster, at(40))
+    assert list(cluster.children) == ["teach-sft-2"]
+
+
+def test_pods_that_nobody_told_to_stop_are_told():
+    cluster, worker = failed_with_a_worker_that_runs_on()
+    del cluster.pod_objects[worker]["metadata"]["deletionTimestamp"]
+    cluster.graceful = False
+    settle(cluster, at(40))
+    assert cluster.calls[-2] == ("delete-pod", worker)
+    settle(cluster, at(41))
+    assert list(cluster.children) == ["teach-sft-2"]
+
+
 def test_a_job_created_suspended_starts_when_told():
     cluster = FakeCluster(job(runPolicy={"suspend": True}))
     settle(cluster, at(0))

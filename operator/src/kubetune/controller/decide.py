@@ -30,6 +30,7 @@ CHAIN: tuple[Policy, ...] = (
     start.backoff,
     start.upstream,
     start.occupied,
+    start.stragglers,
     start.start,
 )
 

@@ -19,6 +19,7 @@ from kubetune.controller.events import JobEvent
 from kubetune.controller.kubernetes_api import APPLY, KubernetesApi, Request
 from kubetune.controller.kueue import Kueue
 from kubetune.controller.pods import CONTAINER
+from kubetune.controller.status import TRAINERS_PART
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +112,21 @@ class KubernetesCluster:
             "status": status,
         }
         path = f"{jobs_path(job['kind'], metadata['namespace'])}/{metadata['name']}/status"
-        await self._call(lambda: self._api.json(Request("PATCH", path, OWN_APPLY, body, APPLY)))
+        try:
+            await self._call(lambda: self._api.json(Request("PATCH", path, OWN_APPLY, body, APPLY)))
+        except ClusterError as error:
+            if error.status != 409 or not await self._stands(job, status):
+                raise
+
+    async def _stands(self, job: Manifest, status: Manifest) -> bool:
+        """Whether it was written after all: the answer was lost, and the next try met a version that was our own."""
+        try:
+            stored = await self.get_job(job["kind"], job["metadata"]["namespace"], job["metadata"]["name"])
+        except ClusterError:
+            return False
+        if stored is None or stored["metadata"]["uid"] != job["metadata"]["uid"]:
+            return False
+        return {key: value for key, value in (stored.get("status") or {}).items() if key not in TRAINERS_PART} == status
 
     async def log_tail(self, namespace: str, pod: str, lines: int) -> str:
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"

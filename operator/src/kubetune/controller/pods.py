@@ -57,6 +57,11 @@ class PodState:
         return not self.finished_well and (self.exit_code is not None or self.phase == "Failed" or self.deletion is not None)
 
     @property
+    def node_lost(self) -> bool:
+        """Its node is silent: what runs there cannot be told to stop, and nobody will say when it has."""
+        return self.disruption == "DeletionByTaintManager" or self.reason == "NodeLost"
+
+    @property
     def ended(self) -> bool:
         return self.exit_code is not None or self.phase in ("Succeeded", "Failed")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from kubetune.api.policies import RunPolicy
 from kubetune.api.status import Attempt, Failure
@@ -55,14 +55,13 @@ def backoff_seconds(attempts: Sequence[Attempt], settings: ControllerSettings) -
 
 
 def backoff_left(observed: Observation, settings: ControllerSettings, now: datetime) -> float:
-    """Seconds until the next attempt may start."""
+    """Seconds until the next attempt may start: never more than the back-off itself, though the clock be set back by a year."""
     attempts = observed.status.attempts
     if not attempts or attempts[-1].ended is None:
         return 0.0
     if attempts[-1].reason == FailureClass.PREEMPTED and observed.job and observed.job.spec.queue_name:
         return 0.0  # the queue is the back-off, and to come late there would cost the place
-    due = attempts[-1].ended + timedelta(seconds=backoff_seconds(attempts, settings))
-    return max(0.0, (due - now).total_seconds())
+    return max(0.0, backoff_seconds(attempts, settings) - abs((now - attempts[-1].ended).total_seconds()))
 
 
 def resume_candidates(observed: Observation, settings: ControllerSettings) -> tuple[str, ...]:

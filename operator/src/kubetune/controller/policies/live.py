@@ -68,7 +68,7 @@ def idle_time(attempts: Sequence[Attempt]) -> timedelta:
     """What suspension left between the attempts that are still listed, and what they spent in a queue."""
     queues = sum(attempt.queued or 0 for attempt in attempts)
     gaps = [after.started - before.ended for before, after in pairwise(attempts) if before.ended and before.reason == SUSPENDED]
-    return sum(gaps, timedelta(seconds=queues))
+    return sum((max(gap, timedelta()) for gap in gaps), timedelta(seconds=queues))  # the clock may have been set back
 
 
 def hang(observed: Observation, _settings: ControllerSettings, now: datetime) -> Decision | None:

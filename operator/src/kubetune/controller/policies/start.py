@@ -6,9 +6,10 @@ from datetime import datetime
 
 from kubetune.api.identity import changed_fields, identity
 from kubetune.api.status import Failure, Phase
-from kubetune.controller.decision import CreateAttempt, Decision
+from kubetune.controller.decision import CreateAttempt, Decision, DeletePod
 from kubetune.controller.observe import Observation
 from kubetune.controller.policies.live import end_attempt
+from kubetune.controller.policies.suspend import lingers
 from kubetune.controller.retry import backoff_left, resume_candidates, why_no_retry
 from kubetune.controller.settings import ControllerSettings
 from kubetune_trainer.contract import FailureClass
@@ -93,6 +94,21 @@ def occupied(observed: Observation, settings: ControllerSettings, _now: datetime
         return Decision(idle_phase(observed), "WaitingForCleanup", message, requeue_after=settings.leftover_seconds)
     message = f"PyTorchJob {other.name} exists and is not this job's: nothing was touched; delete it, then create this job again"
     return refuse(FailureClass.USER_ERROR, "NameTaken", message)
+
+
+def stragglers(observed: Observation, settings: ControllerSettings, now: datetime) -> Decision | None:
+    """Pods of the last attempt still run: the next one would run beside them. A lost node's pods are not waited for.
+
+    Those that nobody has told to stop though their PyTorchJob is gone (the garbage collector lags, or was told to leave them) are.
+    """
+    remaining = [pod for pod in observed.pods if lingers(pod, settings, now) and not pod.node_lost]
+    if observed.live or observed.attempt is None or not remaining:
+        return None
+    stop = tuple(
+        DeletePod(p.name, p.uid, "its attempt has ended") for p in remaining if p.deletion is None and not observed.leftovers
+    )
+    message = f"waits for the pods of attempt {observed.attempt.number} to end: {', '.join(pod.name for pod in remaining[:3])}"
+    return Decision(idle_phase(observed), "WaitingForPods", message, actions=stop, requeue_after=1)
 
 
 def start(observed: Observation, settings: ControllerSettings, _now: datetime) -> Decision | None:
