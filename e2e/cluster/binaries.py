@@ -36,6 +36,8 @@ PROGRAMS = {
         Program("training-operator", "training-operator", "github.com/kubeflow/training-operator/cmd/training-operator.v1"),
         Program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
         Program("kueue", "kueue", "sigs.k8s.io/kueue/cmd/kueue"),
+        Program("trainer-controller-manager", "trainer", "github.com/kubeflow/trainer/v2/cmd/trainer-controller-manager"),
+        Program("jobset", "jobset", "sigs.k8s.io/jobset"),
     )
 }
 
