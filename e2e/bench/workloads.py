@@ -83,7 +83,7 @@ def rendered(namespace: str, name: str, seconds: str) -> Manifest:
 
 
 def train_job(namespace: str, name: str, _seconds: str) -> Manifest:
-    spec = {"runtimeRef": {"name": RUNTIME}, "trainer": {"numNodes": 2}}
+    spec = {"runtimeRef": {"name": RUNTIME, "kind": "TrainingRuntime"}, "trainer": {"numNodes": 2}}
     metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob", "metadata": metadata, "spec": spec}
 
