@@ -18,8 +18,10 @@ from e2e.bench.programs import ROOT, control
 from e2e.bench.rest import Rest, rest
 from e2e.bench.tables import markdown, tables
 from e2e.bench.workloads import WORKLOADS
+from e2e.cluster import binaries, operators
 
 SECONDS = "5s"
+CRDS = "manifests/base/crds"
 INTRODUCTION = ROOT / "e2e" / "bench" / "introduction.md"
 
 
@@ -39,8 +41,7 @@ def main() -> int:
     for jobs in given.rest:
         say(f"{jobs} finished jobs at rest")
         with control() as bench:
-            bench.start("training-operator")
-            bench.stop("training-operator")  # its CRD is what is needed; it would start the PyTorchJobs
+            operators.apply_crds(bench.plane, binaries.module_dir("training-operator", operators.TRAINING_MODULE) / CRDS)
             rests.append(rest(bench, jobs, given.rest_seconds))
     show(bursts, rests)
     if given.write:

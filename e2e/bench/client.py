@@ -45,7 +45,12 @@ class Client:
         return dict(json.loads(text))
 
     def _once(self, method: str, path: str, body: str | None, content: str) -> tuple[int, bytes]:
-        self._local.connection.request(method, path, body, {"Content-Type": content})
+        headers = {"Content-Type": content}
+        try:
+            self._local.connection.request(method, path, body, headers)
+        except OSError:  # the server ends connections that were idle; closed, it connects anew
+            self._local.connection.close()
+            self._local.connection.request(method, path, body, headers)
         reply = self._local.connection.getresponse()
         return reply.status, reply.read()
 
