@@ -19,7 +19,7 @@ CLUSTER_WORKERS ?= 6
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format generate generated unit programs test-cluster train-tests chaos cluster cluster-down lock clean
+.PHONY: help setup demo test lint format generate generated unit programs test-cluster train-tests chaos bench cluster cluster-down lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -86,6 +86,9 @@ cluster: programs ## A real control plane on loopback, Kubeflow's training opera
 
 cluster-down: $(READY) ## End it and remove what it wrote
 	@$(BIN)/python -m e2e.cluster down
+
+bench: $(READY) ## Bursts of jobs beside Kubeflow's operators, and 10,000 at rest; writes docs/benchmarks.md (N=20: a quick look)
+	@$(BIN)/python -m e2e.bench $(if $(N),--jobs $(N) --rest $(N) --rest-seconds 20,--write docs/benchmarks.md)
 
 lock: $(READY) ## Pin again everything that pyproject.toml asks for
 	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --quiet \

@@ -66,6 +66,8 @@ PROGRAMS = {
         Program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
         Program("kueue", "kueue", "sigs.k8s.io/kueue/cmd/kueue", KUEUE_EDITS),
         Program("kstatus", "kstatus", "."),
+        Program("trainer-controller-manager", "trainer", "github.com/kubeflow/trainer/v2/cmd/trainer-controller-manager"),
+        Program("jobset", "jobset", "sigs.k8s.io/jobset"),
     )
 }
 

@@ -6,6 +6,7 @@ It keeps what it is given and does nothing by itself: tests play the training op
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -92,17 +93,15 @@ class FakeCluster:
         self._fault("get_job")
         return copy.deepcopy(self.jobs.get((kind, namespace, name)))
 
-    async def pytorchjobs(self, namespace: str, job_uid: str) -> list[Manifest]:
-        self._fault("pytorchjobs")
-        return [copy.deepcopy(c) for c in self.children.values() if c["metadata"].get("labels", {}).get(JOB_UID) == job_uid]
-
     async def pytorchjob(self, namespace: str, name: str) -> Manifest | None:
         self._fault("pytorchjob")
         return copy.deepcopy(self.children.get(name))
 
-    async def pods(self, namespace: str, job_uid: str) -> list[Manifest]:
+    async def pods(self, namespace: str, job_uid: str, names: Sequence[str] = ()) -> list[Manifest]:
+        """Exactly those that are named, if any are: whoever asks for too few finds out."""
         self._fault("pods")
-        return [copy.deepcopy(p) for p in self.pod_objects.values() if p["metadata"]["labels"].get(JOB_UID) == job_uid]
+        own = [p for p in self.pod_objects.values() if p["metadata"]["labels"].get(JOB_UID) == job_uid]
+        return [copy.deepcopy(p) for p in own if not names or p["metadata"]["name"] in names]
 
     async def queueing(self, namespace: str, child_uid: str, queue: str) -> Queueing:
         self._fault("queueing")

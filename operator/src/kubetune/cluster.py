@@ -5,6 +5,7 @@ Objects are plain dicts in Kubernetes' JSON form. Every method may raise `Cluste
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -47,14 +48,11 @@ class Cluster(Protocol):
     async def get_job(self, kind: str, namespace: str, name: str) -> Manifest | None:
         """The SFTJob or OSFTJob, with its status; None if it does not exist."""
 
-    async def pytorchjobs(self, namespace: str, job_uid: str) -> list[Manifest]:
-        """The PyTorchJobs labelled with that job's UID."""
-
     async def pytorchjob(self, namespace: str, name: str) -> Manifest | None:
         """That PyTorchJob whoever made it; None if it does not exist."""
 
-    async def pods(self, namespace: str, job_uid: str) -> list[Manifest]:
-        """The pods labelled with that job's UID."""
+    async def pods(self, namespace: str, job_uid: str, names: Sequence[str] = ()) -> list[Manifest]:
+        """The pods labelled with that job's UID; if `names` are given, no others need be looked for."""
 
     async def queueing(self, namespace: str, child_uid: str, queue: str) -> Queueing:
         """How the PyTorchJob with that UID stands in its LocalQueue."""

@@ -12,7 +12,7 @@ def test_operators_of_different_labels_share_a_namespace(start, plane, namespace
     plane.create_job(namespace, "theirs", team="b")
     plane.create_job(namespace, "ours", team="a")
     until(lambda: plane.children(namespace) == ["ours-sft-1"], "ours has a child")
-    until(lambda: ours.metric('kubetune_jobs{class="",kind="SFTJob",phase="Starting"}') == 1, "one job is in scope")
+    until(lambda: ours.metric('kubetune_jobs{class="",kind="SFTJob",phase="Pending"}') == 1, "one job is in scope")
     theirs = start("theirs", f"--namespace={namespace}", "--selector=team=b", lease)
     until(lambda: len(plane.children(namespace)) == 2, "theirs has one, too: another scope, another Lease")
     assert ours.leads

@@ -1,6 +1,7 @@
 """kopf's part: which events are news. That it watches at all is seen against a real API server."""
 
 import asyncio
+import copy
 
 import kopf
 import pytest
@@ -8,6 +9,7 @@ from fake_cluster import job
 
 from kubetune.cluster import JOB_KIND, JOB_NAME
 from kubetune.controller import handlers
+from kubetune.controller.known_jobs import KnownJobs, seen
 from kubetune.controller.operator_settings import IMAGE_ENV, settings_from_environment
 from kubetune.controller.workqueue import Key
 
@@ -18,12 +20,15 @@ class Operator:
     def __init__(self) -> None:
         self.added: list[Key] = []
         self.heard: list[tuple[str, str, str | None]] = []
+        self.jobs = KnownJobs()
 
     def notice(self, key: Key) -> None:
         self.added.append(key)
 
-    def told(self, kind: str, body: dict, change: str | None) -> None:
+    def told(self, kind: str, body: dict, change: str | None) -> bool:
         self.heard.append((kind, body["metadata"]["name"], change))
+        job = seen(kind, body)
+        return job.asks_for_more_than(self.jobs.update(body["metadata"]["uid"], job))
 
 
 @pytest.fixture
@@ -53,7 +58,7 @@ def test_the_jobs_that_are_watched_can_be_chosen_by_label():
     settings = kopf.OperatorSettings()
     handlers.configure(settings, "team=a")
     assert settings.watching.label_selectors["kubetune.dev", "v1alpha1", "osftjobs"] == "team=a"
-    assert settings.watching.label_selectors["v1", "pods"] == "app.kubernetes.io/managed-by=kubetune"
+    assert settings.watching.label_selectors["kubeflow.org", "v1", "pytorchjobs"] == "app.kubernetes.io/managed-by=kubetune"
 
 
 def test_a_new_generation_and_a_deletion_are_news(memo):
@@ -69,22 +74,61 @@ def test_a_job_created_again_under_its_name_is_news(memo):
     assert send(memo, job(uid="another")) == [TEACH] * 2
 
 
-def test_whatever_happens_to_a_child_concerns_its_job(memo):
+CREATED = {"type": "Created", "status": "True"}
+RUNNING = {"type": "Running", "status": "True"}
+
+
+def child(*conditions: dict, **spec) -> dict:
+    return {"metadata": {"name": "teach-sft-1"}, "spec": spec, "status": {"conditions": list(conditions)}}
+
+
+@pytest.mark.parametrize(
+    ("change", "body"),
+    [
+        ("MODIFIED", child(CREATED, RUNNING)),
+        (None, child(CREATED, RUNNING)),
+        ("DELETED", child()),
+        ("MODIFIED", child() | {"metadata": {"name": "teach-sft-1", "deletionTimestamp": "2026-01-01T00:00:00Z"}}),
+        ("ADDED", child(runPolicy={"suspend": True})),
+    ],
+)
+def test_whatever_happens_to_a_child_concerns_its_job(memo, change, body):
     labels = {JOB_KIND: "SFTJob", JOB_NAME: "teach"}
-    asyncio.run(handlers.child_event(labels=labels, namespace="default", memo=memo))
-    asyncio.run(handlers.child_event(labels=labels, namespace="default", memo=memo))
+    event = {"type": change}
+    for _ in range(2):
+        asyncio.run(handlers.child_event(labels=labels, namespace="default", memo=memo, event=event, body=body))
     assert memo.operator.added == [TEACH] * 2
 
 
+@pytest.mark.parametrize("body", [child(), child(CREATED), {"metadata": {"name": "teach-sft-1"}, "spec": {}}])
+def test_that_a_child_exists_is_no_news(memo, body):
+    labels = {JOB_KIND: "SFTJob", JOB_NAME: "teach"}
+    asyncio.run(handlers.child_event(labels=labels, namespace="default", memo=memo, event={"type": "ADDED"}, body=body))
+    assert memo.operator.added == []
+
+
+def test_kopf_keeps_nothing_of_ours_by_object():
+    memo = handlers.Shared(operator=Operator())
+    assert copy.copy(memo) is memo
+
+
+def test_kopf_compares_no_objects():
+    settings = kopf.OperatorSettings()
+    handlers.configure(settings)
+    body = kopf.Body(job())
+    assert settings.persistence.diffbase_storage.build(body=body) == {}
+    assert settings.persistence.diffbase_storage.fetch(body=body) is None
+
+
 def test_an_object_without_our_labels_concerns_nobody(memo):
-    asyncio.run(handlers.child_event(labels={}, namespace="default", memo=memo))
+    asyncio.run(handlers.child_event(labels={}, namespace="default", memo=memo, event={"type": "DELETED"}, body=child()))
     assert memo.operator.added == []
 
 
 def test_kopf_is_given_no_reason_to_write_to_objects():
     """No handler that persists progress, no finalizer, no timer, no daemon."""
     registry = kopf.get_default_registry()
-    assert len(registry._watching.get_all_handlers()) == 4
+    assert len(registry._watching.get_all_handlers()) == 3
     for changing in (registry._changing, registry._spawning, registry._indexing):
         assert not changing.get_all_handlers()
     settings = kopf.OperatorSettings()

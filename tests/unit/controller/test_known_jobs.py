@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from fake_cluster import job
 
@@ -51,8 +53,25 @@ def test_jobs_are_known_by_uid_and_found_by_key():
     assert len(jobs) == 0
 
 
-def test_what_is_finished_comes_last():
+def test_only_a_finished_job_in_the_version_that_was_looked_at_is_settled():
     jobs = KnownJobs()
-    jobs.update("1", seen("SFTJob", job(name="a") | {"status": {"phase": "Succeeded"}}))
-    jobs.update("2", seen("SFTJob", job(name="b")))
-    assert list(jobs.unfinished_first()) == [B, A]
+    running = seen("SFTJob", job(name="a"))
+    done = replace(running, phase="Succeeded", version="7")
+    jobs.update("1", running)
+    jobs.settle(running)
+    assert not jobs.settled("1", running)
+    jobs.update("1", done)
+    assert not jobs.settled("1", done)
+    jobs.settle(done)
+    assert jobs.settled("1", done)
+    assert not jobs.settled("1", replace(done, version="2"))
+    jobs.forget("1")
+    assert not jobs.settled("1", done)
+
+
+def test_a_spec_a_deletion_and_the_first_sight_ask_for_more_and_a_status_does_not():
+    first = seen("SFTJob", job(name="a"))
+    assert first.asks_for_more_than(None)
+    assert not replace(first, version="2", phase="Running").asks_for_more_than(first)
+    assert replace(first, generation=2).asks_for_more_than(first)
+    assert replace(first, deleting=True).asks_for_more_than(first)

@@ -163,7 +163,7 @@ def test_what_does_not_exist_is_none():
 def test_without_the_training_operators_crd_the_error_says_what_to_install():
     missing, remedy = status(404, "the server could not find the requested resource"), "install the Kubeflow training operator"
     with cluster(missing) as (subject, _, _waits), pytest.raises(ClusterError, match=remedy):
-        asyncio.run(subject.pytorchjobs("default", UID))
+        asyncio.run(subject.apply_pytorchjob({"metadata": {"name": "teach-sft-1", "namespace": "default"}}))
 
 
 def page(*names: str, more: str = "") -> Answer:
@@ -321,9 +321,44 @@ def test_the_right_to_write_is_looked_at_before_each_try():
     assert seen == [("PATCH", 503)] * 2
 
 
-def test_jobs_are_listed_by_the_selector():
-    with serve(Answer(200, {"items": []})) as server:
+async def listed(subject: KubernetesCluster) -> list:
+    return [job async for job in subject.list_jobs("SFTJob", "ns")]
+
+
+def test_jobs_are_listed_by_the_selector_and_page_by_page():
+    with serve(page("a", more="next"), page("b")) as server:
         configuration = client.Configuration(host=server.url)
         subject = KubernetesCluster(KubernetesApi(client.ApiClient(configuration)), selector="team=a")
-        asyncio.run(subject.list_jobs("SFTJob", "ns"))
-    assert server.asked[0].query["labelSelector"] == "team=a"
+        assert names(asyncio.run(listed(subject))) == ["a", "b"]
+    first, second = server.asked
+    assert first.query == {"labelSelector": "team=a", "limit": "250"}
+    assert second.query == first.query | {"continue": "next"}
+
+
+def labelled(name: str, uid: str) -> Answer:
+    return Answer(body={"metadata": {"name": name, "labels": {"kubetune.dev/job-uid": uid}}})
+
+
+def test_a_few_pods_are_read_by_name_and_those_of_another_job_are_left_out():
+    answers = labelled("a-master-0", UID), status(404, "not found"), labelled("a-worker-1", "another")
+    with cluster(*answers) as (subject, server, _):
+        wanted = ["a-master-0", "a-worker-0", "a-worker-1"]
+        assert names(asyncio.run(subject.pods("default", UID, wanted))) == ["a-master-0"]
+    assert [asked.path for asked in server.asked] == [f"/api/v1/namespaces/default/pods/{name}" for name in wanted]
+
+
+def test_many_pods_are_found_by_label():
+    with cluster(page("a-master-0")) as (subject, server, _):
+        asyncio.run(subject.pods("default", UID, [f"a-worker-{i}" for i in range(9)]))
+    (asked,) = server.asked
+    assert asked.query["labelSelector"] == f"kubetune.dev/job-uid={UID}"
+
+
+def test_a_burst_asks_for_the_reporter_once():
+    with cluster(*[Answer()] * 2) as (subject, server, _):
+
+        async def burst() -> None:
+            await asyncio.gather(*(subject.ensure_reporter("a") for _ in range(8)))
+
+        asyncio.run(burst())
+    assert len(server.asked) == 2

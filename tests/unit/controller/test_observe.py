@@ -97,7 +97,7 @@ def test_a_child_without_a_record_is_an_attempt():
 
 
 def test_a_foreign_object_under_the_next_name_is_seen():
-    observed = observe(job(), named=child(owner="other"))
+    observed = observe(job(), [child(owner="other")])
     assert observed.occupant.name == "teach-sft-1"
     assert observed.child is None
     assert observed.never_started

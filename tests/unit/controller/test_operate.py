@@ -21,7 +21,9 @@ DEADLINE = 20.0
 class Listing(FakeCluster):
     async def list_jobs(self, kind, namespace):
         self._fault(f"list {kind}")
-        return [j for (k, n, _), j in self.jobs.items() if k == kind and namespace in (None, n)]
+        for (k, n, _), found in list(self.jobs.items()):
+            if k == kind and namespace in (None, n):
+                yield found
 
     async def probe(self):
         self._fault("probe")
@@ -174,3 +176,30 @@ def test_a_lease_belongs_to_a_scope_and_an_identity_to_a_process():
     assert len(names) == 3
     assert identity(everywhere) != identity(everywhere)
     assert identity(everywhere).startswith("me_")
+
+
+def test_a_job_with_nothing_left_to_do_is_not_looked_at_again_until_it_changes():
+    cluster = Listing(job(name="a") | {"status": {"phase": "Succeeded", "observedGeneration": 1}})
+    operator = leading(cluster)
+    stored = cluster.jobs["SFTJob", "default", "a"]
+    operator.told("SFTJob", stored, None)
+    asyncio.run(operator.sweep())
+    assert waiting(operator) == {"a"}
+    operator.queue._waiting.clear()
+    for _ in range(2):  # the first brings the status up to date
+        asyncio.run(operator._reconcile(Key("SFTJob", "default", "a")))
+        operator.told("SFTJob", stored, "MODIFIED")
+    asyncio.run(operator.sweep())
+    assert waiting(operator) == set()
+    cluster.touch(stored)
+    asyncio.run(operator.sweep())
+    assert waiting(operator) == {"a"}
+
+
+def test_finished_jobs_wait_for_the_others():
+    operator = leading(Listing())
+    operator.told("SFTJob", job(name="over") | {"status": {"phase": "Failed"}}, None)
+    for name in ("over", "new"):
+        operator.notice(Key("SFTJob", "default", name))
+    assert sorted(entry.key.name for entry in operator.queue._waiting.values() if entry.background) == ["over"]
+    assert len(operator.queue._waiting) == 2

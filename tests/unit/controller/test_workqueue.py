@@ -176,3 +176,27 @@ def test_a_queue_says_since_when_it_owes_a_result():
         assert before <= queue.owes_since <= time.monotonic()
 
     play(work, scenario, workers=1)
+
+
+def test_what_can_wait_comes_after_all_that_cannot_and_may_become_urgent():
+    done: list[str] = []
+    ready = asyncio.Event()
+    keys = [Key("SFTJob", "default", name) for name in ("over", "done", "new")]
+
+    async def work(key):
+        done.append(key.name)
+        if len(done) == 3:
+            ready.set()
+
+    async def scenario(queue):
+        over, finished, new = keys
+        queue.add(over, background=True)
+        queue.add(finished, background=True)
+        queue.add(new)
+        queue.add(finished)
+        queue.add(new, background=True)
+        await ready.wait()
+        assert queue.depth == 0
+
+    play(work, scenario, workers=1)
+    assert done == ["new", "done", "over"]

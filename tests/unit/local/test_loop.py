@@ -75,7 +75,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def loop_of(cluster: LocalCluster, seen: Callable[[dict[str, Any]], None] = lambda _: None) -> JobLoop:
     render = RenderSettings(image="local", volume_root=str(cluster.state.volumes), configmap_root=str(cluster.state.configmaps))
-    settings = ControllerSettings(render=render, backoff_base_seconds=0.1, settle_seconds=0.2, poll_seconds=1.0)
+    settings = ControllerSettings(render=render, backoff_base_seconds=0.1, settle_seconds=0.2, poll_seconds=1.0, quiet_seconds=0.0)
     return JobLoop(cluster, KEY, settings, seen)
 
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from kubetune.api.job import Job
+from kubetune.api.job import KINDS, Job
 from kubetune.api.resources import gpus
 
 
@@ -78,4 +78,9 @@ def output_subdir(job: Job) -> str:
 
 def pytorchjob_name(job: Job, attempt: int) -> str:
     """Name of an attempt's PyTorchJob: an SFTJob and an OSFTJob of one name do not clash."""
-    return f"{job.metadata.name}-{job.algorithm}-{attempt}"
+    return child_name(job.kind, job.metadata.name, attempt)
+
+
+def child_name(kind: str, name: str, attempt: int) -> str:
+    """`pytorchjob_name`, of a job whose spec need not be valid."""
+    return f"{name}-{KINDS[kind].algorithm}-{attempt}"

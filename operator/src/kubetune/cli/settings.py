@@ -21,4 +21,6 @@ def render_settings(state: StateDir) -> RenderSettings:
 
 def controller_settings(state: StateDir) -> ControllerSettings:
     """Shorter waits than a cluster's: nothing here is shared with others, and somebody watches."""
-    return ControllerSettings(render=render_settings(state), backoff_base_seconds=1.0, backoff_cap_seconds=60.0, poll_seconds=5.0)
+    return ControllerSettings(
+        render=render_settings(state), backoff_base_seconds=1.0, backoff_cap_seconds=60.0, poll_seconds=5.0, quiet_seconds=0.0
+    )

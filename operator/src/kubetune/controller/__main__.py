@@ -41,6 +41,7 @@ SECONDS = (
     ("poll", 30.0, "how often a live attempt is looked at when nothing is heard of it"),
     ("backoff-base", 10.0, "the wait before the first retry; with every further failure in a row it doubles"),
     ("backoff-cap", 300.0, "no retry waits longer than this"),
+    ("quiet", 120.0, "how long the first attempt may wait for pods before the status speaks of it"),
     ("straggler", 30.0, "how long after success the other nodes' pods may take to end by themselves"),
 )
 
@@ -69,6 +70,7 @@ def settings(given: argparse.Namespace) -> OperatorSettings:
     controller = ControllerSettings(
         render=RenderSettings(image=given.image),
         poll_seconds=given.poll_seconds,
+        quiet_seconds=given.quiet_seconds,
         backoff_base_seconds=given.backoff_base_seconds,
         backoff_cap_seconds=given.backoff_cap_seconds,
         straggler_seconds=given.straggler_seconds,

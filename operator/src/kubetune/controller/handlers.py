@@ -19,7 +19,7 @@ import kopf
 from kubetune.api.base import GROUP, VERSION
 from kubetune.cluster import JOB_KIND, JOB_NAME, MANAGED_BY
 from kubetune.controller.assemble import assemble, serve
-from kubetune.controller.kubernetes_cluster import PLURALS
+from kubetune.controller.kubernetes_cluster import PAGE, PLURALS
 from kubetune.controller.operator_settings import OperatorSettings, settings_from_environment
 from kubetune.controller.workqueue import Key
 
@@ -31,6 +31,26 @@ logger = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 3.0
 RELEASE_SECONDS = 1.0
+
+
+class Shared(kopf.Memo):
+    """kopf copies the memo for every object; nothing of ours is an object's own."""
+
+    def __copy__(self) -> Shared:
+        return self
+
+
+class NoDiffs(kopf.DiffBaseStorage):
+    """Handlers of events compare nothing, and kopf's default copies every object twice to find out what changed."""
+
+    def build(self, *, body: kopf.Body, extra_fields: object = None) -> kopf.BodyEssence:  # noqa: ARG002 - kopf names them
+        return kopf.BodyEssence({})
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:  # noqa: ARG002
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Nothing is ever written to an object."""
 
 
 @kopf.on.startup()
@@ -78,35 +98,45 @@ async def stop(memo: Any, **_: Any) -> None:
 async def job_event(body: Mapping[str, Any], memo: Any, event: Mapping[str, Any], **_: Any) -> None:
     """A spec that changed, a deletion, or the first sight; the trainer's reports and our own status writes are no news."""
     metadata = body["metadata"]
-    memo.operator.told(body["kind"], body, event["type"])
-    seen = (metadata["uid"], metadata.get("generation"), metadata.get("deletionTimestamp"))
-    if memo.get("seen") != seen:
-        memo.seen = seen
+    if memo.operator.told(body["kind"], body, event["type"]):
         memo.operator.notice(Key(body["kind"], metadata["namespace"], metadata["name"]))
 
 
 @kopf.on.event("kubeflow.org", "v1", "pytorchjobs", labels=OURS)
-@kopf.on.event("v1", "pods", labels=OURS)
-async def child_event(labels: Mapping[str, str], namespace: str | None, memo: Any, **_: Any) -> None:
-    """Whatever happens to a child is the owner's affair."""
+async def child_event(
+    labels: Mapping[str, str], namespace: str | None, memo: Any, event: Mapping[str, Any], body: Mapping[str, Any], **_: Any
+) -> None:
+    """Whatever happens to a child is the owner's affair.
+
+    Pods are not watched: the training operator says in the PyTorchJob's status that one runs, ended or is being deleted, and what
+    no status tells (an image that cannot be pulled) is looked up in time, see `policies.live.supervise`.
+    """
     kind, name = labels.get(JOB_KIND), labels.get(JOB_NAME)
-    if kind and name and namespace:
+    if kind and name and namespace and (event["type"] == "DELETED" or newsworthy(body)):
         memo.operator.notice(Key(kind, namespace, name))
+
+
+def newsworthy(child: Mapping[str, Any]) -> bool:
+    """Whether a PyTorchJob is any further than we brought it: that it exists and was taken note of is known."""
+    conditions = (child.get("status") or {}).get("conditions") or []
+    held = (child.get("spec", {}).get("runPolicy") or {}).get("suspend")
+    return bool(held or "deletionTimestamp" in child["metadata"] or any(c["type"] != "Created" for c in conditions))
 
 
 def configure(settings: kopf.OperatorSettings, selector: str = "") -> None:
     """`selector`: of the jobs to watch.
 
-    The storages are never written to; were a handler ever added that does, its marks would bear our own name.
+    The storage is never written to; were a handler ever added that does, its marks would bear our own name.
     """
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=PREFIX, v1=False)
-    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=PREFIX, v1=False)
+    settings.persistence.diffbase_storage = NoDiffs()
     settings.persistence.finalizer = f"{GROUP}/finalizer"
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # that an event was seen is no news
     settings.posting.enabled = False  # events are written by reconcile, once each
+    settings.queueing.idle_timeout = 0.1  # as long is an object kept in memory after its event
+    settings.watching.chunk_size = PAGE
     settings.watching.server_timeout = 600
     settings.watching.label_selectors["kubeflow.org", "v1", "pytorchjobs"] = f"{MANAGED_BY}=kubetune"
-    settings.watching.label_selectors["v1", "pods"] = f"{MANAGED_BY}=kubetune"
     if selector:
         for plural in PLURALS.values():
             settings.watching.label_selectors[GROUP, VERSION, plural] = selector
@@ -121,7 +151,7 @@ def run_operator(settings: OperatorSettings) -> None:
     Raises what kopf raises where it cannot start.
     """
     namespaces: Sequence[str] = settings.namespaces
-    memo = kopf.Memo(settings=settings)
+    memo = Shared(settings=settings)
     kopf.run(clusterwide=not namespaces, namespaces=list(namespaces), standalone=True, memo=memo)
     if not memo.get("drained"):
         logger.warning("ended with requests under way")

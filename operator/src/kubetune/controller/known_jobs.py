@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from kubetune.api.status import Phase
-from kubetune.cluster import Manifest
 from kubetune.controller.pods import timestamp
 from kubetune.controller.workqueue import Key
 from kubetune_trainer.contract import FailureClass
@@ -23,6 +23,8 @@ class Seen:
 
     key: Key
     version: str  # metadata.resourceVersion
+    generation: int = 0
+    deleting: bool = False
     phase: str = Phase.PENDING.value
     failure: str = ""
     """Class of the job's (last) failure."""
@@ -40,12 +42,16 @@ class Seen:
     reason: str = ""
     """Of the condition Reconciling or, at the end, of its failure: for the log alone."""
 
+    def asks_for_more_than(self, before: Seen | None) -> bool:
+        """Whether there is something to reconcile: another spec, a deletion, or the first sight; a status is no such news."""
+        return before is None or (self.generation, self.deleting) != (before.generation, before.deleting)
+
     @property
     def finished(self) -> bool:
         return self.phase in (Phase.SUCCEEDED, Phase.FAILED)
 
 
-def seen(kind: str, body: Manifest) -> Seen:
+def seen(kind: str, body: Mapping[str, Any]) -> Seen:
     """Never raises: whoever may write a status may write anything."""
     metadata, status = body["metadata"], _dict(body.get("status"))
     attempts = [a for a in _list(status.get("attempts")) if isinstance(a, dict)]
@@ -56,6 +62,8 @@ def seen(kind: str, body: Manifest) -> Seen:
     return Seen(
         key=Key(kind, metadata["namespace"], metadata["name"]),
         version=str(metadata.get("resourceVersion", "")),
+        generation=_whole(metadata.get("generation")),
+        deleting="deletionTimestamp" in metadata,
         phase=_word(status.get("phase"), PHASES, Phase.PENDING.value),
         failure=_word(failure.get("class"), ENDS, OTHER) if failure else "",
         created=_time(metadata.get("creationTimestamp")),
@@ -101,6 +109,7 @@ class KnownJobs:
     def __init__(self) -> None:
         self._jobs: dict[str, Seen] = {}
         self._keys: dict[Key, str] = {}
+        self._settled: dict[str, str] = {}  # versions in which there was nothing left to do
 
     def update(self, uid: str, job: Seen) -> Seen | None:
         """What was known before."""
@@ -111,6 +120,7 @@ class KnownJobs:
 
     def forget(self, uid: str) -> None:
         job = self._jobs.pop(uid, None)
+        self._settled.pop(uid, None)
         if job and self._keys.get(job.key) == uid:
             del self._keys[job.key]
 
@@ -123,18 +133,19 @@ class KnownJobs:
     def of(self, key: Key) -> Seen | None:
         return self._jobs.get(self._keys.get(key, ""))
 
+    def settle(self, job: Seen) -> None:
+        """It is finished, and in this version nothing is left to do about it."""
+        self._settled[self._keys.get(job.key, "")] = job.version
+
+    def settled(self, uid: str, job: Seen) -> bool:
+        return job.finished and self._settled.get(uid) == job.version
+
     def version(self, uid: str) -> str | None:
         job = self._jobs.get(uid)
         return job.version if job else None
 
     def all(self) -> list[Seen]:
         return list(self._jobs.values())
-
-    def unfinished_first(self) -> Iterator[Key]:
-        """In the order in which they should be looked at after a start."""
-        jobs = self.all()
-        yield from (job.key for job in jobs if not job.finished)
-        yield from (job.key for job in jobs if job.finished)
 
     def uids(self) -> set[str]:
         return set(self._jobs)

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 from functools import partial
@@ -14,20 +14,26 @@ from typing import Any, Literal, TypeVar
 
 from kubetune.api.base import API_VERSION, GROUP, VERSION
 from kubetune.cluster import FIELD_MANAGER, JOB_UID, MANAGED_BY, REPORTER, ClusterError, Manifest, Queueing
-from kubetune.controller.bounds import clip
+from kubetune.controller.bounds import TRAINERS_PART, clip
 from kubetune.controller.events import JobEvent
 from kubetune.controller.kubernetes_api import APPLY, KubernetesApi, Request
 from kubetune.controller.kueue import Kueue
 from kubetune.controller.pods import CONTAINER
-from kubetune.controller.status import TRAINERS_PART
 
 logger = logging.getLogger(__name__)
 
 PLURALS = {"SFTJob": "sftjobs", "OSFTJob": "osftjobs"}
 PYTORCHJOBS = "/apis/kubeflow.org/v1/namespaces/{}/pytorchjobs"
 NO_PYTORCHJOBS = "the API server knows no PyTorchJob: install the Kubeflow training operator"
+UNKNOWN_KIND = "could not find the requested resource"
+"""The API server's words for a path that it does not serve."""
+
 OWN_APPLY = {"fieldManager": FIELD_MANAGER, "force": "true"}
 REPORTER_SECONDS = 60.0
+FEW_PODS = 8
+PAGE = 250
+"""Objects of a long list that are in memory at a time, some 50 KiB each."""
+
 PROBE_TIMEOUT = (3.0, 5.0)
 MAX_NOTE = 1000
 """events.k8s.io/v1: a note has at most 1 kB."""
@@ -51,46 +57,61 @@ class KubernetesCluster:
         self._kueue = Kueue(api)
         self._selector = selector
         self._executor = executor
+        self._reporting = asyncio.Lock()
         self._reporters: dict[str, float] = {}  # when they were last applied, by namespace
 
     async def get_job(self, kind: str, namespace: str, name: str) -> Manifest | None:
         job = await self._read(f"{jobs_path(kind, namespace)}/{name}")
         return {"apiVersion": API_VERSION, "kind": kind, **job} if job else None
 
-    async def list_jobs(self, kind: str, namespace: str | None) -> list[Manifest]:
-        """All jobs of a kind, in one namespace or in all."""
-        query = {"labelSelector": self._selector} if self._selector else {}
-        return await self._call(lambda: self._api.items(jobs_path(kind, namespace), query=query))
+    async def list_jobs(self, kind: str, namespace: str | None) -> AsyncIterator[Manifest]:
+        """All jobs of a kind, in one namespace or in all; a page of them in memory at a time."""
+        query: dict[str, Any] = {"limit": PAGE} | ({"labelSelector": self._selector} if self._selector else {})
+        more: str | None = ""
+        while more is not None:
+            request = Request("GET", jobs_path(kind, namespace), {**query, "continue": more} if more else query)
+            answer = await self._call(partial(self._api.json, request))
+            more = answer.get("metadata", {}).get("continue") or None
+            for job in answer.pop("items", None) or []:
+                yield job
 
     async def probe(self) -> None:
         """One small request. Raises ClusterError if it is not answered soon."""
         request = Request("GET", f"/apis/{GROUP}/{VERSION}", tries=1, timeout=PROBE_TIMEOUT)
         await self._call(lambda: self._api.json(request))
 
-    async def pytorchjobs(self, namespace: str, job_uid: str) -> list[Manifest]:
-        return await self._of_job(PYTORCHJOBS.format(namespace), job_uid, missing=NO_PYTORCHJOBS)
-
     async def pytorchjob(self, namespace: str, name: str) -> Manifest | None:
         return await self._read(f"{PYTORCHJOBS.format(namespace)}/{name}")
 
-    async def pods(self, namespace: str, job_uid: str) -> list[Manifest]:
-        return await self._of_job(f"/api/v1/namespaces/{namespace}/pods", job_uid)
+    async def pods(self, namespace: str, job_uid: str, names: Sequence[str] = ()) -> list[Manifest]:
+        """By name while they are few: to find pods by label the API server looks at every pod of the namespace."""
+        path = f"/api/v1/namespaces/{namespace}/pods"
+        if not 0 < len(names) <= FEW_PODS:
+            return await self._call(lambda: self._api.items(path, query={"labelSelector": f"{JOB_UID}={job_uid}"}))
+        found = [await self._read(f"{path}/{name}") for name in names]
+        return [pod for pod in found if pod and pod["metadata"].get("labels", {}).get(JOB_UID) == job_uid]
 
     async def queueing(self, namespace: str, child_uid: str, queue: str) -> Queueing:
         return await self._call(partial(self._kueue.of, namespace, child_uid, queue))
 
     async def ensure_reporter(self, namespace: str) -> None:
         """Applied again after a minute, in case somebody deleted one of them: a thousand jobs cost two writes a minute."""
-        if time.monotonic() - self._reporters.get(namespace, -REPORTER_SECONDS) < REPORTER_SECONDS:
-            return
-        for path, manifest in reporter_manifests(namespace):
-            await self._call(partial(self._api.json, Request("PATCH", path, OWN_APPLY, manifest, APPLY)))
-        self._reporters[namespace] = time.monotonic()
+        async with self._reporting:  # a burst asks for it many times at once
+            if time.monotonic() - self._reporters.get(namespace, -REPORTER_SECONDS) < REPORTER_SECONDS:
+                return
+            for path, manifest in reporter_manifests(namespace):
+                await self._call(partial(self._api.json, Request("PATCH", path, OWN_APPLY, manifest, APPLY)))
+            self._reporters[namespace] = time.monotonic()
 
     async def apply_pytorchjob(self, manifest: Manifest) -> Manifest:
         metadata = manifest["metadata"]
         path = f"{PYTORCHJOBS.format(metadata['namespace'])}/{metadata['name']}"
-        return await self._call(lambda: self._api.json(Request("PATCH", path, OWN_APPLY, manifest, APPLY)))
+        try:
+            return await self._call(lambda: self._api.json(Request("PATCH", path, OWN_APPLY, manifest, APPLY)))
+        except ClusterError as error:
+            if error.status == 404 and UNKNOWN_KIND in str(error):
+                raise ClusterError(NO_PYTORCHJOBS, status=404) from error
+            raise
 
     async def delete_pytorchjob(self, namespace: str, name: str, uid: str) -> None:
         await self._delete(f"{PYTORCHJOBS.format(namespace)}/{name}", uid)
@@ -153,14 +174,6 @@ class KubernetesCluster:
         except ClusterError as error:
             if error.status == 404:
                 return None
-            raise
-
-    async def _of_job(self, path: str, job_uid: str, missing: str | None = None) -> list[Manifest]:
-        try:
-            return await self._call(lambda: self._api.items(path, query={"labelSelector": f"{JOB_UID}={job_uid}"}))
-        except ClusterError as error:
-            if error.status == 404 and missing:
-                raise ClusterError(missing, status=404) from error
             raise
 
     async def _delete(self, path: str, uid: str) -> None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kubetune.api import InvalidJob, Job, parse_job, parse_status
-from kubetune.api.identity import spec_hash
+from kubetune.api.identity import child_name, spec_hash
 from kubetune.api.status import MAX_ATTEMPTS, Attempt, Condition, JobStatus, Phase
 from kubetune.cluster import ClusterError, Manifest
 from kubetune.controller.child import Child, child_state
-from kubetune.controller.pods import PodState, pods_of_attempt, timestamp
+from kubetune.controller.pods import PodState, attempt_of, pods_of_attempt, timestamp
 from kubetune.controller.queueing import QueueState
 from kubetune_trainer.contract import Checkpoint, Outcome
 
@@ -126,24 +126,21 @@ def names_account(observed: Observation) -> bool:
     return template is not None and template.service_account_name is not None
 
 
-def observe(  # noqa: PLR0913 - one argument for each thing that is read
+def observe(
     manifest: Manifest,
     pytorchjobs: Iterable[Manifest] = (),
     pods: Iterable[Manifest] = (),
-    *,
-    named: Manifest | None = None,
-    upstream: Upstream | None = None,
-    queue: QueueState | None = None,
 ) -> Observation:
-    """Brings together what was read. `named`: whatever PyTorchJob bears the name that the attempt has or the next one needs.
+    """Brings together what was read: the PyTorchJobs under names of ours, whoever made them, and the job's pods.
 
     Raises ClusterError (not retryable) if the operator's own part of the status cannot be understood: to go on without it would
     count the attempts anew.
     """
     status = job_status(manifest)
     job, errors = parse_spec(manifest)
-    children = _children(manifest, pytorchjobs, named)
-    attempt, recorded = latest_attempt(status, [c for c in children if c.owned])
+    children = [child_state(child, manifest["metadata"]["uid"]) for child in pytorchjobs]
+    pods = list(pods)
+    attempt, recorded = latest_attempt(manifest, status, [c for c in children if c.owned], pods)
     live = attempt if attempt and attempt.ended is None else None
     own = next((c for c in children if live and c.owned and c.number == live.number), None)
     return Observation(
@@ -158,25 +155,24 @@ def observe(  # noqa: PLR0913 - one argument for each thing that is read
         leftovers=tuple(c for c in children if c.owned and not c.deleting and c is not own),
         occupant=next((c for c in children if not c.owned), None),
         pods=pods_of_attempt(pods, attempt.number) if attempt else (),
-        upstream=upstream,
-        queue=queue,
     )
 
 
-def _children(manifest: Manifest, pytorchjobs: Iterable[Manifest], named: Manifest | None) -> list[Child]:
-    uid = manifest["metadata"]["uid"]
-    by_name = {child["metadata"]["name"]: child for child in ([named] if named else [])}
-    by_name |= {child["metadata"]["name"]: child for child in pytorchjobs}
-    return [child_state(child, uid) for child in by_name.values()]
-
-
-def latest_attempt(status: JobStatus, children: list[Child]) -> tuple[Attempt | None, bool]:
-    """The last recorded attempt; or one that has a child but no record, because the operator died between the two."""
+def latest_attempt(
+    manifest: Manifest, status: JobStatus, children: list[Child], pods: list[Manifest]
+) -> tuple[Attempt | None, bool]:
+    """The last recorded attempt; or one without a record that has left a child, or pods whose child was deleted."""
     recorded = status.attempts[-1] if status.attempts else None
+    known = recorded.number if recorded else 0
     newest = max(children, key=lambda c: c.number, default=None)
-    if newest is None or newest.number <= (recorded.number if recorded else 0):
-        return recorded, True
-    return Attempt(number=newest.number, py_torch_job=newest.name, started=newest.created or EPOCH_START), False
+    if newest and newest.number > known:
+        return Attempt(number=newest.number, py_torch_job=newest.name, started=newest.created or EPOCH_START), False
+    orphan = max(pods, key=attempt_of, default=None)
+    if orphan and attempt_of(orphan) > known:
+        name = child_name(manifest["kind"], manifest["metadata"]["name"], attempt_of(orphan))
+        started = timestamp(orphan["metadata"].get("creationTimestamp")) or EPOCH_START
+        return Attempt(number=attempt_of(orphan), py_torch_job=name, started=started), False
+    return recorded, True
 
 
 def parse_spec(manifest: Manifest) -> tuple[Job | None, str]:

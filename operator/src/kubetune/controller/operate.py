@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -32,8 +32,8 @@ SECOND_LOOK_SECONDS = 60.0
 class JobCluster(Cluster, Protocol):
     """A cluster that can also list its jobs."""
 
-    async def list_jobs(self, kind: str, namespace: str | None) -> list[Manifest]:
-        """All jobs of a kind that are in scope, in one namespace or in all."""
+    def list_jobs(self, kind: str, namespace: str | None) -> AsyncIterator[Manifest]:
+        """All jobs of a kind that are in scope, in one namespace or in all. Raises ClusterError, perhaps after some."""
 
     async def probe(self) -> None:
         """One small request. Raises ClusterError."""
@@ -76,25 +76,34 @@ class Operator:
                 return True
         return False
 
-    def told(self, kind: str, body: Mapping[str, Any], change: str | None) -> None:
-        """What the watch says of a job. `change`: ADDED, MODIFIED, DELETED, or None in the list with which a watch begins."""
+    def told(self, kind: str, body: Mapping[str, Any], change: str | None) -> bool:
+        """What the watch says of a job: is there anything to reconcile?
+
+        `change`: ADDED, MODIFIED, DELETED, or None in the list with which a watch begins.
+        """
         uid = body["metadata"]["uid"]
         self._event = time.monotonic()
         self._watching.told(uid)
         if change == "DELETED":  # or its labels have left the selector
             self.jobs.forget(uid)
-            return
-        job = seen(kind, dict(body))
+            return False
+        job = seen(kind, body)
         before = self.jobs.update(uid, job)
         if self.leading and (before or change == "ADDED"):
             self.metrics.changed(before, job)
             log_change(before, job)
+        return job.asks_for_more_than(before)
 
     def notice(self, key: Key) -> None:
         """Something may have changed. A standby need not remember: it begins with all jobs when it takes over."""
         self._event = time.monotonic()
         if self.leading:
-            self.queue.add(key)
+            self._add(key)
+
+    def _add(self, key: Key) -> None:
+        """What is over can wait for what is not: after a start it may be thousands."""
+        known = self.jobs.of(key)
+        self.queue.add(key, background=known is not None and known.finished)
 
     def answered(self, status: int | None) -> None:
         """A request got that HTTP status (None: no answer). From any thread."""
@@ -116,8 +125,8 @@ class Operator:
         self.leading = True
         self.metrics.leader.set(1)
         try:
-            for key in self.jobs.unfinished_first():
-                self.queue.add(key)
+            for job in self.jobs.all():
+                self._add(job.key)
             await self.queue.run(self._settings.workers)
         finally:
             self.leading = False
@@ -133,6 +142,8 @@ class Operator:
             if outcome.error:
                 logger.warning("%s %s/%s: %s", *key, outcome.error)
         result = "error" if outcome.error else "ok"
+        if known and known.finished and not outcome.error and outcome.requeue_after is None:
+            self.jobs.settle(known)
         self.metrics.reconciles.labels(key.kind, result).observe(time.monotonic() - began)
         return outcome.requeue_after
 
@@ -158,27 +169,29 @@ class Operator:
             await asyncio.sleep(min(SECOND_LOOK_SECONDS if soon else self._settings.sweep_seconds, self._settings.sweep_seconds))
 
     async def sweep(self, *, look_only: bool = False) -> bool:
-        """Puts every job into the queue, unfinished ones first. False if something could not be listed: it is next time."""
+        """Puts every job into the queue about which something may be left to do.
+
+        False if something could not be listed: it is next time.
+        """
         known, jobs, behind, whole = self.jobs.uids(), list[Seen](), dict[str, str](), True
         for kind in PLURALS:
             for namespace in self._settings.namespaces or (None,):
                 try:
-                    manifests = await self._cluster.list_jobs(kind, namespace)
+                    async for manifest in self._cluster.list_jobs(kind, namespace):
+                        uid, job = manifest["metadata"]["uid"], seen(kind, manifest)
+                        known.discard(uid)
+                        if not self.jobs.settled(uid, job):
+                            jobs.append(job)
+                        if self.jobs.version(uid) != job.version:  # or newer than this list: a second one will tell
+                            behind[uid] = job.version
                 except ClusterError as error:
                     logger.warning("%s could not be listed: %s", kind, error)
                     whole = False
-                    continue
-                for manifest in manifests:
-                    uid, job = manifest["metadata"]["uid"], seen(kind, manifest)
-                    known.discard(uid)
-                    jobs.append(job)
-                    if self.jobs.version(uid) != job.version:  # or newer than this list: a second one will tell
-                        behind[uid] = job.version
         if whole:
             self._compare(known, behind)
         if self.leading and not look_only:
-            for job in sorted(jobs, key=lambda each: each.finished):
-                self.queue.add(job.key)
+            for job in jobs:
+                self.queue.add(job.key, background=job.finished)
         return whole
 
     def _compare(self, gone: set[str], behind: dict[str, str]) -> None:

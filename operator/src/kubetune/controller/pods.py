@@ -71,10 +71,16 @@ def timestamp(value: object) -> datetime | None:
     return datetime.fromisoformat(value) if isinstance(value, str) else None
 
 
+def attempt_of(manifest: Manifest) -> int:
+    """The number of the attempt that it belongs to; 0 if it says none."""
+    label = manifest["metadata"].get("labels", {}).get(ATTEMPT, "")
+    return int(label) if label.isdigit() else 0
+
+
 def pods_of_attempt(manifests: Iterable[Manifest], number: int) -> tuple[PodState, ...]:
     """Master first, then workers by index."""
-    own = [m for m in manifests if m["metadata"].get("labels", {}).get(ATTEMPT) == str(number)]
-    return tuple(sorted((pod_state(m) for m in own), key=lambda pod: (not pod.master, pod.index, pod.name)))
+    own = (pod_state(m) for m in manifests if attempt_of(m) == number)
+    return tuple(sorted(own, key=lambda pod: (not pod.master, pod.index, pod.name)))
 
 
 def pod_state(manifest: Manifest) -> PodState:

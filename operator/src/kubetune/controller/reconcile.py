@@ -1,20 +1,23 @@
 """reconcile: observe, decide, apply, write the status once. One function for both kinds; all I/O goes through `Cluster`.
 
 Crash safety. A child is created BEFORE its attempt is recorded: its name follows from the attempt's number and the apply is
-idempotent, so an operator that dies in between finds the child by its label and records it then (observe.latest_attempt): never
-two children, never a lost count. The other way round, a recorded attempt without a child could not be told from a child that was
-deleted by hand. Deleting is the reverse: evidence is written first, and only a later reconcile deletes. Events, too, come before
-the status that they tell of: published again after a crash they bear the same name, and the API server keeps one.
+idempotent, so an operator that dies in between finds the child by that name and records it then (observe.latest_attempt): never
+two children, never a lost count. The first attempt is recorded when there is news of it (quiet_seconds); should its child be
+deleted before, its pods tell of it, and one that never had pods is created again. The other way round, a recorded attempt without
+a child could not be told from a child that was deleted by hand. Deleting is the reverse: evidence is written first, and only a
+later reconcile deletes. Events, too, come before the status that they tell of:
+published again after a crash they bear the same name, and the API server keeps one.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from kubetune.api import parse_status
-from kubetune.api.identity import pytorchjob_name
+from kubetune.api.identity import child_name
 from kubetune.api.status import MAX_LOG_TAIL, Failure, JobStatus
 from kubetune.cluster import Cluster, ClusterError, Manifest
 from kubetune.controller.bounds import clip_front, written_part
@@ -22,7 +25,8 @@ from kubetune.controller.child import stamped
 from kubetune.controller.decide import decide
 from kubetune.controller.decision import Action, CreateAttempt, Decision, DeleteChild, DeleteJob, DeletePod
 from kubetune.controller.events import events
-from kubetune.controller.observe import Observation, Upstream, names_account, observe
+from kubetune.controller.observe import Observation, Upstream, job_status, names_account, observe
+from kubetune.controller.policies.live import run_policy
 from kubetune.controller.queueing import QueueState, queue_state
 from kubetune.controller.settings import ControllerSettings
 from kubetune.controller.status import changed, next_status, refused
@@ -30,6 +34,7 @@ from kubetune.render import AttemptPlan, render_pytorchjob
 
 logger = logging.getLogger(__name__)
 
+STARTING = frozenset({"AttemptStarted", "Starting"})
 CONFLICT = 409
 GONE = 404
 
@@ -57,10 +62,29 @@ async def reconcile(  # noqa: PLR0913, PLR0917 - the signature that the operator
             return Outcome()
         decision = await with_log_tail(cluster, observed, decision, settings)
         decision, error = await carry_out(cluster, observed, decision, settings)
+        silence = quiet_seconds(observed, decision, settings, now)
+        if silence > 0:
+            return Outcome(min(silence, decision.requeue_after or silence))
         await write(cluster, observed, next_status(observed, decision, now))
     except ClusterError as problem:
         return after_error(problem, settings)
     return Outcome(decision.requeue_after, str(error) if error else None)
+
+
+def quiet_seconds(observed: Observation, decision: Decision, settings: ControllerSettings, now: datetime) -> float:
+    """For how long the status need not say that the first attempt is starting: most run before anybody has read it.
+
+    Whatever else there is to say, a deadline that counts from the start, and later attempts are written at once.
+    """
+    attempt, status, spec = observed.attempt, observed.status, observed.job.spec if observed.job else None
+    told = bool(status.conditions or status.attempts)
+    if told or decision.reason not in STARTING or spec is None or spec.resume_from or run_policy(observed).active_deadline_seconds:
+        return 0.0
+    if attempt is None:
+        return settings.quiet_seconds
+    pods = [pod.created for pod in observed.pods if pod.created]
+    patience, since = (settings.quiet_pods_seconds, min(pods)) if pods else (settings.quiet_seconds, attempt.started)
+    return min(patience, settings.quiet_seconds) - (now - since).total_seconds()
 
 
 def after_error(problem: ClusterError, settings: ControllerSettings) -> Outcome:
@@ -71,27 +95,49 @@ def after_error(problem: ClusterError, settings: ControllerSettings) -> Outcome:
 
 
 async def gather(cluster: Cluster, kind: str, namespace: str, name: str) -> Observation | None:
-    """Reads all that there is about the job. PyTorchJobs before pods: a finished one's pods are then known to have ended."""
+    """Reads all that there is about the job. PyTorchJobs before pods: a finished one's pods are then known to have ended.
+
+    By name, not by label: a search by label costs the API server more with every job that there is.
+    """
     manifest = await cluster.get_job(kind, namespace, name)
     if manifest is None:
         return None
-    uid = manifest["metadata"]["uid"]
-    children = await cluster.pytorchjobs(namespace, uid)
-    pods = await cluster.pods(namespace, uid)
+    names = child_names(manifest)
+    children = [child for each in names if (child := await cluster.pytorchjob(namespace, each))]
+    wanted = pod_names(children) if children else first_master(manifest, names)
+    pods = await cluster.pods(namespace, manifest["metadata"]["uid"], wanted) if names else []
     seen = observe(manifest, children, pods)
-    wanted = name_to_look_up(seen)
-    named = await cluster.pytorchjob(namespace, wanted) if wanted else None
-    queue = await queueing(cluster, observe(manifest, children, pods, named=named))
-    return observe(manifest, children, pods, named=named, upstream=await upstream(cluster, seen), queue=queue)
+    return replace(seen, upstream=await upstream(cluster, seen), queue=await queueing(cluster, seen))
 
 
-def name_to_look_up(seen: Observation) -> str | None:
-    """Of a PyTorchJob that the labels did not find: the live attempt's own, or that which the next attempt will need."""
-    if seen.deleting or (seen.status.phase and seen.status.phase.finished):
-        return None
-    if seen.live:
-        return seen.attempt.py_torch_job if seen.attempt and not seen.child else None
-    return pytorchjob_name(seen.job, seen.next_number) if seen.job else None
+def child_names(manifest: Manifest) -> tuple[str, ...]:
+    """The PyTorchJobs that may be there: the last recorded attempt's, and the next one's unless that attempt lives.
+
+    No others: an attempt is recorded before the next is created, and the child of an ended one is deleted before that.
+    """
+    metadata, status = manifest["metadata"], job_status(manifest)
+    last = status.attempts[-1] if status.attempts else None
+    if "deletionTimestamp" in metadata:
+        return ()
+    known = (last.py_torch_job,) if last else ()
+    over = status.phase is not None and status.phase.finished
+    if last and (over or last.ended is None):
+        return known
+    return (*known, child_name(manifest["kind"], metadata["name"], last.number + 1 if last else 1))
+
+
+def pod_names(children: Sequence[Manifest]) -> tuple[str, ...]:
+    """As the training operator calls them."""
+    found: list[str] = []
+    for child in children:
+        for role, spec in ((child.get("spec") or {}).get("pytorchReplicaSpecs") or {}).items():
+            found += [f"{child['metadata']['name']}-{role.lower()}-{index}" for index in range(spec.get("replicas") or 1)]
+    return tuple(found)
+
+
+def first_master(manifest: Manifest, names: Sequence[str]) -> tuple[str, ...]:
+    """Of a job with no attempt on record, whose first child may have been deleted before it was; of others any pod (empty)."""
+    return () if (manifest.get("status") or {}).get("attempts") else tuple(f"{name}-master-0" for name in names)
 
 
 async def queueing(cluster: Cluster, seen: Observation) -> QueueState | None:

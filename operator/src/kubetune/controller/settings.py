@@ -23,6 +23,12 @@ class ControllerSettings:
     poll_seconds: float = 30.0
     """How often a live attempt is looked at again when nothing is heard of it. Events come sooner; this is the belt."""
 
+    quiet_seconds: float = 120.0
+    """How long a job's first attempt may wait for its pods before the status speaks of it: most jobs save a write. 0: at once."""
+
+    quiet_pods_seconds: float = 10.0
+    """The same once there are pods: the longest that a job which is starting looks like one that was not looked at yet."""
+
     settle_seconds: float = 3.0
     """After a pod failed without a root cause of its own: how long the rest of the gang has to name one."""
 

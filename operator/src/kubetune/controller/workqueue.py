@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from itertools import count
 from typing import NamedTuple
 
 logger = logging.getLogger(__name__)
@@ -21,14 +22,23 @@ class Key(NamedTuple):
     name: str
 
 
+class Entry(NamedTuple):
+    """In the order in which they are worked on."""
+
+    background: bool
+    serial: int
+    key: Key
+
+
 class WorkQueue:
     """Calls `work(key)` for keys that were added; it answers with seconds until the next look, or None."""
 
     def __init__(self, work: Callable[[Key], Awaitable[float | None]], *, error_seconds: float = 15.0) -> None:
         self._work = work
         self._error_seconds = error_seconds
-        self._ready: asyncio.Queue[Key] = asyncio.Queue()
-        self._waiting: set[Key] = set()  # in the queue
+        self._ready: asyncio.PriorityQueue[Entry] = asyncio.PriorityQueue()
+        self._serial = count()
+        self._waiting: dict[Key, Entry] = {}  # in the queue
         self._busy: dict[Key, float] = {}  # since when, by time.monotonic
         self._again: set[Key] = set()  # added while busy
         self._timers: dict[Key, asyncio.TimerHandle] = {}
@@ -52,18 +62,20 @@ class WorkQueue:
         while self._busy:  # noqa: ASYNC110 - once in a process's life; an event would be set at every end of work
             await asyncio.sleep(0.02)
 
-    def add(self, key: Key) -> None:
-        """Now, or as soon as the work on it that is under way has ended."""
+    def add(self, key: Key, *, background: bool = False) -> None:
+        """Now, or as soon as the work on it that is under way has ended. `background`: after all that is not."""
         timer = self._timers.pop(key, None)
         if timer:
             timer.cancel()
         if key in self._busy:
             self._again.add(key)
-        elif key not in self._waiting:
-            if not self._waiting:
-                self._taken = time.monotonic()
-            self._waiting.add(key)
-            self._ready.put_nowait(key)
+            return
+        if not self._waiting:
+            self._taken = time.monotonic()
+        waiting = self._waiting.get(key)
+        if waiting is None or waiting.background > background:
+            self._waiting[key] = Entry(background, next(self._serial), key)
+            self._ready.put_nowait(self._waiting[key])
 
     def add_after(self, key: Key, seconds: float) -> None:
         """The sooner of two wins."""
@@ -85,14 +97,15 @@ class WorkQueue:
                 timer.cancel()
             for known in (self._timers, self._waiting, self._busy, self._again):
                 known.clear()
-            self._ready = asyncio.Queue()
+            self._ready = asyncio.PriorityQueue()
 
     async def _worker(self) -> None:
         while True:
-            key = await self._ready.get()
-            if self._closed:
+            entry = await self._ready.get()
+            key = entry.key
+            if self._closed or self._waiting.get(key) is not entry:  # it was added again, and has been worked on
                 continue
-            self._waiting.discard(key)
+            del self._waiting[key]
             self._busy[key] = self._taken = time.monotonic()
             after = await self._guarded(key)
             self._busy.pop(key, None)

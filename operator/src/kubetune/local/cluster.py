@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -75,15 +75,11 @@ class LocalCluster:
         self.refresh()
         return self.store.get(kind, namespace, name)
 
-    async def pytorchjobs(self, namespace: str, job_uid: str) -> list[Manifest]:
-        self.refresh()
-        return self.store.select("PyTorchJob", namespace, {JOB_UID: job_uid})
-
     async def pytorchjob(self, namespace: str, name: str) -> Manifest | None:
         self.refresh()
         return self.store.get("PyTorchJob", namespace, name)
 
-    async def pods(self, namespace: str, job_uid: str) -> list[Manifest]:
+    async def pods(self, namespace: str, job_uid: str, names: Sequence[str] = ()) -> list[Manifest]:  # noqa: ARG002 - few anyway
         self.refresh()
         return self.store.select("Pod", namespace, {JOB_UID: job_uid})
 
