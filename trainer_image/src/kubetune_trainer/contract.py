@@ -132,7 +132,7 @@ class Checkpoint(Message):
 def apply_body_bytes(value: object) -> bytes:
     """JSON that an API server also reads as YAML, which it does with every server-side apply.
 
-    Its YAML knows no surrogate pairs, as JSON escapes an emoji: those are written as they are, everything else outside ASCII escaped.
+    Its YAML knows no surrogate pairs, as JSON escapes an emoji: those are written raw, everything else outside ASCII escaped.
     """
     text = json.dumps(value, ensure_ascii=False)
     return re.sub(r"[\x7f-\uffff]", _escaped, text).encode()
