@@ -6,6 +6,7 @@ Those that requests tell of are compared at the end of `make test-cluster` (e2e.
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -79,7 +80,10 @@ class Deprived:
 
 
 @pytest.fixture
-def deprived(kubeconfig: Path) -> Iterator[Deprived]:
+def deprived(kubeconfig: Path, kubectl: Path) -> Iterator[Deprived]:
+    subprocess.run(
+        [kubectl, f"--kubeconfig={kubeconfig}", "apply", "-k", ROOT / "deploy"], check=True, capture_output=True, timeout=180
+    )
     it = Deprived(kubeconfig)
     yield it
     it.close()

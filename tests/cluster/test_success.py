@@ -35,7 +35,7 @@ def test_exit_code_0_without_an_outcome_is_a_failure(namespace: Namespace, opera
 
 
 def test_a_users_error_is_not_retried(namespace: Namespace, operator: OperatorProcess):
-    said = "dataset.uri: row 3 has no messages; mend the row"
+    said = "dataset.uri: row 3 has no messages 🤗; mend the row"
     outcome = json.dumps(failed("DataError", said, code=2))
     job = namespace.create(pods={"test/exit-code": "2", "test/fail-after": "1s", "test/outcome": outcome})
     status = job.wait("Failed")

@@ -11,7 +11,7 @@ from scripted_api import Answer, serve, status
 
 from kubetune.cluster import ClusterError
 from kubetune.controller.events import JobEvent
-from kubetune.controller.kubernetes_api import KubernetesApi, NotLeaderError, Request, connect
+from kubetune.controller.kubernetes_api import APPLY, KubernetesApi, NotLeaderError, Request, connect
 from kubetune.controller.kubernetes_cluster import MAX_NOTE, KubernetesCluster, event_manifest
 
 CONFLICT = status(409, "the object has been modified; please apply your changes to the latest version")
@@ -33,7 +33,7 @@ def test_status_is_applied_with_preconditions_under_our_field_manager():
     assert asked.method == "PATCH"
     assert asked.path == "/apis/kubetune.dev/v1alpha1/namespaces/default/sftjobs/teach/status"
     assert asked.query == {"fieldManager": "kubetune", "force": "true"}
-    assert asked.headers["Content-Type"] == "application/apply-patch+yaml"
+    assert asked.headers["Content-Type"] == APPLY
     assert asked.body == {
         "apiVersion": "kubetune.dev/v1alpha1",
         "kind": "SFTJob",
@@ -77,7 +77,7 @@ def test_the_reporters_account_and_its_binding_are_applied_once_a_minute():
         ("PATCH", "/api/v1/namespaces/b/serviceaccounts/kubetune-trainer"),
         ("PATCH", f"{rbac}/namespaces/b/rolebindings/kubetune-trainer"),
     ]
-    assert {asked.headers["Content-Type"] for asked in server.asked} == {"application/apply-patch+yaml"}
+    assert {asked.headers["Content-Type"] for asked in server.asked} == {APPLY}
     account, binding, *_ = (asked.body for asked in server.asked)
     assert account["automountServiceAccountToken"] is False
     assert binding["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "kubetune-trainer"}

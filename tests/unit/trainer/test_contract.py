@@ -19,7 +19,10 @@ from kubetune_trainer.contract import (
     JobIdentity,
     Outcome,
     Progress,
+    apply_body_bytes,
+    newest,
     shorten,
+    uri_bytes,
 )
 
 JOB = {"kind": "OSFTJob", "namespace": "n", "name": "j", "uid": "u-1", "specHash": "h"}
@@ -113,3 +116,26 @@ def test_shorten(text: str, excess: int, keep_end: bool):
     else:
         assert size(text) - size(short) >= excess
         assert text.endswith(short) if keep_end else text.startswith(short)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_what_is_applied_is_the_same_in_json(text):
+    assert json.loads(apply_body_bytes({text: [text]})) == {text: [text]}
+
+
+@pytest.mark.parametrize(
+    ("text", "written"), [("🤗", "🤗"), ("é", "\\u00e9"), ("\x7f\x85\u2028", "\\u007f\\u0085\\u2028"), ("\ud83e", "\\ufffd")]
+)
+def test_what_is_applied_is_read_as_yaml(text, written):
+    """No surrogate pairs, no raw control character, no line break in disguise."""
+    assert apply_body_bytes(text).decode() == f'"{written}"'
+
+
+def test_the_newest_checkpoints_are_those_that_fit():
+    def saved(step: int, uri: str) -> Checkpoint:
+        return Checkpoint(uri=uri, step=step, bytes=1, kind="hf", verified=True)
+
+    assert [c.step for c in newest([saved(n, "/o") for n in range(50)])] == list(range(30, 50))
+    assert [c.step for c in newest([saved(n, "x" * 1000) for n in range(50)])] == list(range(34, 50))
+    assert [c.step for c in newest([saved(n, "<" * 1000) for n in range(50)])] == [48, 49]
+    assert uri_bytes("é<\n\\") == 2 + 3 * 6

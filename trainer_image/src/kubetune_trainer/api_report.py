@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kubetune_trainer.contract import API_VERSION, Checkpoint, Contract, JobIdentity, Report, newest
+from kubetune_trainer.contract import API_VERSION, Checkpoint, Contract, JobIdentity, Report, apply_body_bytes, newest
 
 logger = logging.getLogger(__name__)
 
@@ -84,12 +84,12 @@ class InCluster:
             raise ReportError(f"no credentials in {self.folder}: {error}") from error
         headers = {
             "Authorization": f"Bearer {token}",
-            "Content-Type": "application/apply-patch+yaml",  # JSON is YAML
+            "Content-Type": "application/apply-patch+yaml",
             "Accept": "application/json",
             "User-Agent": FIELD_MANAGER,
         }
         try:
-            connection.request("PATCH", path, json.dumps(body), headers)
+            connection.request("PATCH", path, apply_body_bytes(body), headers)
             answer = connection.getresponse()
             text = answer.read(64 * 1024)
         except (OSError, http.client.HTTPException) as error:

@@ -16,6 +16,7 @@ from kubernetes import client, config
 from kubernetes.client.rest import ApiException
 
 from kubetune.cluster import ClusterError, Manifest
+from kubetune_trainer.contract import apply_body_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ TOO_MANY = 429
 LONGEST_RETRY_AFTER = 30.0
 
 JSON = "application/json"
-APPLY = "application/apply-patch+yaml"  # JSON is YAML
+APPLY = "application/apply-patch+yaml; charset=utf-8"  # with it the client sends the bytes that it is given
 
 
 def connect(kubeconfig: str | None = None, *, connections: int = 16) -> client.ApiClient:
@@ -136,7 +137,7 @@ class KubernetesApi:
                 self._api.configuration.host + request.path,
                 query_params=list(query.items()),
                 headers=headers,
-                body=request.body,
+                body=apply_body_bytes(request.body) if request.content == APPLY else request.body,
                 _request_timeout=request.timeout,
             )
         except ApiException as error:
