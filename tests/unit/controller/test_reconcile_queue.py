@@ -155,6 +155,10 @@ def test_admitted_again_behind_our_back_it_is_another_attempt():
     admit(cluster, 10)
     say(cluster, admitted(at(60)))
     settle(cluster, at(70))
+    assert attempts(cluster) == [("Preempted", 10)]
+    for name in list(cluster.pod_objects):
+        cluster.take_pod(name)
+    settle(cluster, at(80))
     assert attempts(cluster) == [("Preempted", 10), (None, None)]
     assert children(cluster) == ["teach-sft-2"]
 

@@ -15,7 +15,7 @@ ARGOCD = Path(__file__).resolve().parents[3] / "deploy" / "argocd"
 
 EXPECTED = {
     "unseen": ("Progressing", "the operator has not looked"),
-    "queued": ("Progressing", "waits for its queue"),
+    "queued": ("Progressing", "the PyTorchJob is suspended"),
     "starting": ("Progressing", "attempt 1 was started"),
     "running": ("Progressing", "Running"),
     "restarting": ("Progressing", "the next one starts after a back-off"),
