@@ -9,12 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kubetune_trainer.api import osft, sft
+    from kubetune_trainer.functions import osft, sft
     from kubetune_trainer.registry import AlgorithmRegistry, create_algorithm
 
 __all__ = ["AlgorithmRegistry", "create_algorithm", "osft", "sft"]
 
-HOMES = {"sft": "api", "osft": "api", "create_algorithm": "registry", "AlgorithmRegistry": "registry"}
+HOMES = {"sft": "functions", "osft": "functions", "create_algorithm": "registry", "AlgorithmRegistry": "registry"}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +27,7 @@ class RunPlan:
     output_dir: Path
     output_uri: str  # output_dir as the user names it
     parameters: TrainingParameters
+    further: Mapping[str, Any] = field(default_factory=dict)  # the backend's own arguments (backends.further)
     torchrun: Torchrun = field(default_factory=Torchrun)
     device: Literal["gpu", "cpu"] = "gpu"
     checkpoint: CheckpointPolicy = field(default_factory=CheckpointPolicy)

@@ -43,20 +43,37 @@ class AlgorithmRegistry:
         cls._algorithms[name], cls._backends[name] = algorithm, dict(backends)
 
     @classmethod
+    def register_algorithm(cls, name: str, algorithm_class: type[Algorithm]) -> None:
+        """Adds an algorithm, or replaces its class; it can be used once it has a backend."""
+        register_own()
+        cls._algorithms[name] = algorithm_class
+        cls._backends.setdefault(name, {})
+
+    @classmethod
+    def register_backend(cls, algorithm_name: str, backend_name: str, backend_class: Callable[[], Backend]) -> None:
+        """Adds a backend to an algorithm, after those that it has, or replaces the one of that name.
+
+        Raises:
+            ValueError: there is no such algorithm.
+
+        """
+        cls.backends(algorithm_name)[backend_name] = backend_class
+
+    @classmethod
     def list_algorithms(cls) -> list[str]:
         """Names, in the order of registration."""
         register_own()
         return list(cls._algorithms)
 
     @classmethod
-    def list_backends(cls, algorithm: str) -> list[str]:
+    def list_backends(cls, algorithm_name: str) -> list[str]:
         """Names, the default first.
 
         Raises:
             ValueError: there is no such algorithm.
 
         """
-        return list(cls.backends(algorithm))
+        return list(cls.backends(algorithm_name))
 
     @classmethod
     def get_algorithm(cls, name: str) -> type[Algorithm]:
@@ -86,20 +103,20 @@ def get_backend(algorithm: str, name: str | None = None) -> Backend:
 
     """
     backends = AlgorithmRegistry.backends(algorithm)
-    chosen = next(iter(backends)) if name is None else name
+    chosen = next(iter(backends), "") if name is None else name
     if chosen not in backends:
         raise unknown_name("backend", chosen, backends)
     return backends[chosen]()
 
 
-def create_algorithm(algorithm: str, backend: str | None = None) -> Algorithm:
+def create_algorithm(algorithm_name: str, backend_name: str | None = None) -> Algorithm:
     """An instance to train with.
 
     Raises:
         ValueError: as get_backend.
 
     """
-    return AlgorithmRegistry.get_algorithm(algorithm)(get_backend(algorithm, backend))
+    return AlgorithmRegistry.get_algorithm(algorithm_name)(get_backend(algorithm_name, backend_name))
 
 
 def register_own() -> None:

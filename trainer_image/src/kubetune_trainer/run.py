@@ -166,6 +166,7 @@ def _prepare(plan: RunPlan, inputs: Inputs, data: DataReport) -> tuple[BackendRu
         torchrun=plan.torchrun,
         device=plan.device,
         checkpoint=plan.checkpoint,
+        further=plan.further,
     )
     spec_hash = plan.job.spec_hash if plan.job else None
     choice = choose(plan.resume_from, Fit(plan.algorithm, plan.world_size, spec_hash, plan.backend.total_steps(run)))

@@ -42,6 +42,7 @@ class BackendRun:
     device: Literal["gpu", "cpu"] = "gpu"
     checkpoint: CheckpointPolicy = field(default_factory=CheckpointPolicy)
     resume_from: Path | None = None  # a verified full state of an earlier attempt: read, never written
+    further: Mapping[str, Any] = field(default_factory=dict)  # the backend's own arguments, by its names (backends.further)
 
 
 @dataclass(frozen=True)

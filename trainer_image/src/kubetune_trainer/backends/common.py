@@ -23,8 +23,13 @@ def node_log_dir(run: BackendRun) -> Path:
     return run.output_dir / "logs" / f"node-{run.torchrun.node_rank}"
 
 
-def total_steps(run: BackendRun) -> int:
-    """Both samplers cut each epoch's samples into batches of effective_batch_size and keep the short last one."""
+def total_steps(run: BackendRun) -> int | None:
+    """Both samplers cut each epoch's samples into batches of effective_batch_size and keep the short last one.
+
+    None where the backend holds some of the samples back for validation: its own count then tells.
+    """
+    if run.further.get("validation_split"):
+        return None
     with run.data_file.open("rb") as lines:
         samples = sum(1 for line in lines if line.strip())
     epochs, batch = run.parameters.get("num_epochs", DEFAULT_EPOCHS), run.parameters["effective_batch_size"]
@@ -44,6 +49,11 @@ def uses_flash_attention(run: BackendRun) -> bool:
 def warn_without_flash_attention(run: BackendRun) -> None:
     if run.device == "gpu" and not uses_flash_attention(run):
         log.warning("flash_attn is not installed: training works without it, but slower and with more memory")
+
+
+def callbacks(run: BackendRun, listener: Any) -> list[Any]:
+    """The caller's, after our `listener`."""
+    return [listener, *(run.further.get("callbacks") or [])]
 
 
 def timestamp(value: Any) -> datetime | None:
