@@ -210,25 +210,6 @@ def test_an_attempts_directory_must_be_new(plan_of: Any, tmp_path: Path):
     assert backend.runs == []
 
 
-def test_the_library_sets_an_earlier_run_aside(plan_of: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    """Both libraries would go on from its full state without a word."""
-    out = tmp_path / "mine"
-    out.mkdir()
-    (out / "notes.txt").write_text("the user's own")
-    for count in (1, 2):
-        result = run_training(plan_of(job=None, output_dir=out, output_uri=str(out)))
-        assert len(result.losses) == 10
-        assert result.checkpoint is not None
-        assert result.checkpoint.uri == str(out / "hf_format" / "samples_80")
-        assert len(list(out.glob("full_state.previous-*"))) == count - 1
-    run_training(plan_of(job=None, output_dir=out, output_uri=str(out)))
-
-    assert sorted(p.name for p in out.glob("hf_format*")) == ["hf_format", "hf_format.previous-1", "hf_format.previous-2"]
-    assert len(list(out.glob("training_params_and_metrics*.previous-*"))) == 2
-    assert (out / "notes.txt").read_text() == "the user's own"
-    assert "is an earlier run's: renamed to" in caplog.text
-
-
 def test_nothing_is_launched_where_the_input_is_bad(plan_of: Any, tmp_path: Path):
     backend = ScriptedBackend()
     (tmp_path / "file").write_text("in the way")

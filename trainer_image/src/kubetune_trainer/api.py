@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import os
 import types
 import typing
@@ -15,7 +16,7 @@ from kubetune_trainer.backends.base import Backend, Torchrun
 from kubetune_trainer.backends.further import Further, TakesFurther
 from kubetune_trainer.contract import CheckpointPolicy
 from kubetune_trainer.errors import ConfigurationError
-from kubetune_trainer.parameters import PARAMETERS
+from kubetune_trainer.parameters import PARAMETERS, TrainingParameters
 from kubetune_trainer.registry import create_algorithm
 from kubetune_trainer.validation import parameters_of, unknown_name
 
@@ -33,6 +34,9 @@ NODES: dict[str, Any] = {"nproc_per_node": int, "nnodes": int, "node_rank": int,
 ALIASES = {"osft": {"batch_size": "effective_batch_size"}}
 
 
+logger = logging.getLogger(__name__)
+
+Parameters = TypeVar("Parameters", bound=TrainingParameters)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -88,7 +92,8 @@ class TrainingAlgorithm:
         known = {*PLACES, *NODES, "device", *fields}
         further = further_arguments(self.backend, {k: v for k, v in given.items() if k not in known}, known)
         model, dataset, output = (place(given, name) for name in PLACES)
-        parameters = parameters_of(self.name, {k: v for k, v in given.items() if k in fields})
+        device = device_of(given.get("device"))
+        parameters = without_liger(parameters_of(self.name, {k: v for k, v in given.items() if k in fields}), device)
         output_dir = Path(output).expanduser().absolute()
         data_dir = getattr(parameters, "data_output_dir", None)
         return RunPlan(
@@ -102,7 +107,7 @@ class TrainingAlgorithm:
             parameters=parameters,
             further=further,
             torchrun=torchrun_of(given),
-            device=device_of(given.get("device")),
+            device=device,
             checkpoint=CheckpointPolicy(every_epoch=getattr(parameters, "accelerate_full_state_at_epoch", None) is not False),
             data_dir=Path(data_dir).absolute() if data_dir else None,
         )
@@ -227,6 +232,14 @@ def device_of(device: object) -> Device:
     if device == "gpu" or device == "cpu":  # noqa: PLR1714 - mypy narrows this form
         return device
     raise ConfigurationError("device", device, "is not known", 'use "gpu" or "cpu"')
+
+
+def without_liger(parameters: Parameters, device: Device) -> Parameters:
+    """Liger's kernels only make a GPU faster: a script that asks for them still runs where there is none, and is told so."""
+    if device == "gpu" or not parameters.use_liger:
+        return parameters
+    logger.warning("use_liger has no effect on the CPU: Liger's kernels need a GPU")
+    return parameters.model_copy(update={"use_liger": None})
 
 
 def plain_type(annotation: Any) -> Any:

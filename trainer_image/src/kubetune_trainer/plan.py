@@ -13,6 +13,7 @@ from kubetune_trainer.data.preflight import ModelFacts
 from kubetune_trainer.data.tokenise import DataReport
 from kubetune_trainer.errors import ConfigurationError, TrainingError
 from kubetune_trainer.parameters import SFT_DEFAULTS, TrainingParameters
+from kubetune_trainer.result_view import html_of, text_of
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class RunPlan:
     def judges(self) -> bool:
         """Whether this node is the one that verifies, reports and judges the shared output."""
         return self.torchrun.node_rank == 0
+
+    @property
+    def owns_output(self) -> bool:
+        """Whether output_dir is a directory of the caller's that this node writes for; a job's attempt has a new one each."""
+        return self.job is None and self.judges
 
     @property
     def own_data_dir(self) -> Path:
@@ -88,7 +94,14 @@ class RunResult:
     resumed_from: str | None
     output_dir: Path
     data: DataReport | None = None
-    outcome: Outcome | None = None
+    outcome: Outcome | None = None  # the attempt's record, in the words of the contract
+
+    def __repr__(self) -> str:
+        return text_of(self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return html_of(self)
 
 
 class RunFailedError(TrainingError):
