@@ -32,13 +32,11 @@ def with_reasoning(index: int, row: dict[str, Any]) -> None:
         row["messages"][-1]["reasoning_content"] = "The colour was said."
 
 
-@pytest.mark.parametrize("unmask", [False, True])
-def test_messages_and_their_masking(places: dict[str, str], write: Write, unmask: bool) -> None:
-    result = osft(**{**places, "data_path": str(write(with_reasoning))}, **SMALL, unmask_messages=unmask)
-    assert result.data is not None
-    assert result.data.kept == 24
-    share = result.data.tokens_in_loss / result.data.tokens
-    assert share > 0.6 if unmask else share < 0.45
+def test_unmasked_messages(places: dict[str, str], write: Write) -> None:
+    data = osft(**{**places, "data_path": str(write(with_reasoning))}, **SMALL, unmask_messages=True).data
+    assert data is not None
+    assert data.kept == 24
+    assert data.tokens_in_loss / data.tokens > 0.5  # all but the system's words and the template's marks
 
 
 def test_a_processed_data_set(places: dict[str, str], tmp_path: Path) -> None:
@@ -140,8 +138,12 @@ def test_error_handling(places: dict[str, str], wrong: dict[str, Any], says: str
 
 def test_two_processes_on_one_node(places: dict[str, str]) -> None:
     arguments = {**SMALL, "effective_batch_size": 4}
-    result = osft(**places, **arguments, nproc_per_node=2, nnodes=1, node_rank=0, rdzv_id=12345, rdzv_endpoint="")
+    result = osft(
+        **places, **arguments, unmask_messages=False, nproc_per_node=2, nnodes=1, node_rank=0, rdzv_id=12345, rdzv_endpoint=""
+    )
     assert (result.reached_end, result.step) == (True, 12)
+    assert result.data is not None
+    assert result.data.tokens_in_loss / result.data.tokens < 0.3  # assistant turns only
 
 
 NODE = """

@@ -61,9 +61,8 @@ class InstructLabTraining:
 
         common.warn_without_flash_attention(run)
         torchrun = TorchrunArgs(nproc_per_node=run.torchrun.nproc_per_node, nnodes=1, node_rank=run.torchrun.node_rank, rdzv_id="0")
-        with refusals(self.name, run.further):
-            arguments = training_args(run)
-        launch_training(main_ds, lambda: main_ds.run_training(torchrun, arguments), launch_of(run), prepare=lambda: link_data(run))
+        start = refusals(self.name, run.further)(lambda: main_ds.run_training(torchrun, training_args(run)))
+        launch_training(main_ds, start, launch_of(run), prepare=lambda: link_data(run))
 
     def further(self) -> Further:
         """See TakesFurther.further."""

@@ -66,13 +66,7 @@ class MiniTrainer:
             log.warning("osft_memory_efficient_init has no effect: mini-trainer always loads the model on one rank only")
         common.warn_without_flash_attention(run)
         torchrun = TorchrunArgs(nproc_per_node=run.torchrun.nproc_per_node, node_rank=run.torchrun.node_rank)
-        with refusals(self.name, run.further):
-            arguments = training_args(run)
-
-        def start() -> None:
-            with refusals(self.name, run.further):
-                api_train.run_training(torchrun, arguments)
-
+        start = refusals(self.name, run.further)(lambda: api_train.run_training(torchrun, training_args(run)))
         launch_training(api_train, start, launch_of(run))
 
     def further(self) -> Further:
