@@ -31,7 +31,8 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[RunPlan]:
 
 
 def test_the_exported_names() -> None:
-    assert sorted(kubetune_trainer.__all__) == ["AlgorithmRegistry", "create_algorithm", "osft", "sft"]
+    names = ["AlgorithmRegistry", "ConfigurationError", "RunResult", "TrainingError", "create_algorithm", "osft", "sft"]
+    assert sorted(kubetune_trainer.__all__) == names
     for name in kubetune_trainer.__all__:
         assert getattr(kubetune_trainer, name).__name__ == name
         assert name in dir(kubetune_trainer)
@@ -40,7 +41,7 @@ def test_the_exported_names() -> None:
 
 
 def test_the_contract_and_the_names_are_imported_without_torch() -> None:
-    code = "import kubetune_trainer.contract, kubetune_trainer.parameters, sys; from kubetune_trainer import sft, AlgorithmRegistry; print('torch' in sys.modules)"
+    code = "import kubetune_trainer.contract, kubetune_trainer.parameters, sys; from kubetune_trainer import *; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
 
 

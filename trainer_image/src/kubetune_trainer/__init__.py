@@ -9,12 +9,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kubetune_trainer.errors import ConfigurationError, TrainingError
     from kubetune_trainer.functions import osft, sft
+    from kubetune_trainer.plan import RunResult
     from kubetune_trainer.registry import AlgorithmRegistry, create_algorithm
 
-__all__ = ["AlgorithmRegistry", "create_algorithm", "osft", "sft"]
+__all__ = ["AlgorithmRegistry", "ConfigurationError", "RunResult", "TrainingError", "create_algorithm", "osft", "sft"]
 
-HOMES = {"sft": "functions", "osft": "functions", "create_algorithm": "registry", "AlgorithmRegistry": "registry"}
+HOMES = {
+    "sft": "functions",
+    "osft": "functions",
+    "create_algorithm": "registry",
+    "AlgorithmRegistry": "registry",
+    "ConfigurationError": "errors",
+    "TrainingError": "errors",
+    "RunResult": "plan",
+}
 
 
 def __getattr__(name: str) -> Any:
