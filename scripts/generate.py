@@ -33,7 +33,7 @@ def generated() -> dict[Path, str]:
         **crds,
         ROOT / "docs" / "metrics.md": METRICS + table(),
         ROOT / "docs" / "library-parameters.md": library.reference(),
-        ROOT / "trainer_image" / "src" / "kubetune_trainer" / "functions.py": library.functions(),
+        ROOT / "trainer_image" / "src" / "kubetune_trainer" / "documented.py": library.functions(),
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import kubetune_trainer
-from kubetune_trainer import api, functions
+from kubetune_trainer import api, documented
 from kubetune_trainer.backends.base import Torchrun
 from kubetune_trainer.errors import ConfigurationError
 from kubetune_trainer.parameters import PARAMETERS
@@ -47,7 +47,7 @@ def test_the_contract_and_the_names_are_imported_without_torch() -> None:
 
 @pytest.mark.parametrize("algorithm", ["sft", "osft"])
 def test_every_parameter_is_an_argument_that_is_described(algorithm: str) -> None:
-    function = getattr(functions, algorithm)
+    function = getattr(documented, algorithm)
     arguments = set(inspect.signature(function).parameters) - {"further", "batch_size"}
     assert arguments == {*api.PLACES, *api.NODES, "backend", "device", *PARAMETERS[algorithm].model_fields}
     described = set(re.findall(r"^        (\w+): ", inspect.getdoc(function) and function.__doc__, flags=re.MULTILINE))

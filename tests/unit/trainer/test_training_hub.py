@@ -94,7 +94,7 @@ def test_the_scripts_training_hub_is_ours_in_every_process(scripts: Path) -> Non
     (scripts / "imports.py").write_text(IMPORTS)
     ended = python(*RUNNER, "imports.py", cwd=scripts)
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.count("kubetune_trainer.functions") == 2
+    assert ended.stdout.count("kubetune_trainer.documented") == 2
     assert "cannot import name 'estimate' from 'training_hub'" in ended.stdout
 
 
@@ -157,5 +157,7 @@ def test_the_interpreters_options_are_kept() -> None:
 
 
 def test_its_names_are_ours() -> None:
+    with pytest.raises(AttributeError):
+        _ = training_hub.__version__
     for name in ("sft", "osft", "create_algorithm", "AlgorithmRegistry"):
         assert getattr(training_hub, name) is getattr(kubetune_trainer, name)

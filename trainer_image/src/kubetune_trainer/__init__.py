@@ -9,16 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kubetune_trainer.documented import osft, sft
     from kubetune_trainer.errors import ConfigurationError, TrainingError
-    from kubetune_trainer.functions import osft, sft
     from kubetune_trainer.plan import RunResult
     from kubetune_trainer.registry import AlgorithmRegistry, create_algorithm
 
 __all__ = ["AlgorithmRegistry", "ConfigurationError", "RunResult", "TrainingError", "create_algorithm", "osft", "sft"]
 
 HOMES = {
-    "sft": "functions",
-    "osft": "functions",
+    "sft": "documented",
+    "osft": "documented",
     "create_algorithm": "registry",
     "AlgorithmRegistry": "registry",
     "ConfigurationError": "errors",

@@ -1,4 +1,4 @@
-"""The library's algorithms: from the usage documents' arguments to a validated run. `functions` holds sft() and osft()."""
+"""The library's algorithms: from the usage documents' arguments to a validated run. `documented` holds sft() and osft()."""
 
 from __future__ import annotations
 

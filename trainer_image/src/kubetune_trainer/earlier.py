@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import logging
 from collections.abc import Iterator, Mapping
@@ -59,9 +60,7 @@ def call_hash(what: Mapping[str, Any], data: Path) -> str:
     """SHA-256 of everything that decides what is trained; `data` is the tokenised data set, by its content."""
     with data.open("rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()
-    text = json.dumps(
-        [what, content], sort_keys=True, default=lambda thing: type(thing).__qualname__
-    )  # a callback's address is not it
+    text = json.dumps([what, content], sort_keys=True, default=lambda thing: type(thing).__qualname__)  # callbacks
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -76,20 +75,16 @@ def take_up(directory: Path, call: str, *, alone: bool) -> tuple[str, ...]:
     """
     set_aside(directory)
     earlier = sorted(directory.glob(f"{ASIDE}[0-9]*"), key=_number, reverse=True)
-    states: list[str] = []
-    reason = None
-    for run in earlier:
-        reason = _foreign(run, call)
-        if reason is not None:
-            break
-        states += _full_states(run)
+    reasons = [_foreign(run, call) for run in earlier]
+    own = [run for run, _ in itertools.takewhile(lambda pair: pair[1] is None, zip(earlier, reasons, strict=True))]
+    states = tuple(state for run in own for state in _full_states(run))
     if states and alone:
         logger.warning("%s holds an unfinished run of this same call: it is gone on with", directory)
     elif earlier:
-        why = reason or ("is not gone on with by several nodes" if states else "left no full state")
+        why = reasons[0] or ("is not gone on with by several nodes" if states else "left no full state")
         logger.warning("training starts from the start: the earlier run in %s %s", earlier[0], why)
     write_record(directory, RunRecord(call=call))
-    return tuple(states) if alone else ()
+    return states if alone else ()
 
 
 def set_aside(directory: Path) -> None:

@@ -44,10 +44,9 @@ class AlgorithmRegistry:
 
     @classmethod
     def register_algorithm(cls, name: str, algorithm_class: type[Algorithm]) -> None:
-        """Adds an algorithm, or replaces its class; it can be used once it has a backend."""
-        register_own()
-        cls._algorithms[name] = algorithm_class
-        cls._backends.setdefault(name, {})
+        """Adds an algorithm, which can be used once it has a backend; or replaces the class of one, which keeps its backends."""
+        backends = cls.backends(name) if name in cls.list_algorithms() else {}
+        cls._algorithms[name], cls._backends[name] = algorithm_class, backends
 
     @classmethod
     def register_backend(cls, algorithm_name: str, backend_name: str, backend_class: Callable[[], Backend]) -> None:
@@ -57,7 +56,8 @@ class AlgorithmRegistry:
             ValueError: there is no such algorithm.
 
         """
-        cls.backends(algorithm_name)[backend_name] = backend_class
+        backends = {**cls.backends(algorithm_name), backend_name: backend_class}
+        cls.register(algorithm_name, cls.get_algorithm(algorithm_name), backends)
 
     @classmethod
     def list_algorithms(cls) -> list[str]:

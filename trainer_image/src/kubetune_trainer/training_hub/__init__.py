@@ -6,10 +6,13 @@ The names and their arguments are those of the usage documents and of training_h
 
 from __future__ import annotations
 
+from typing import Any
+
+import kubetune_trainer
 from kubetune_trainer.api import OSFTAlgorithm, SFTAlgorithm
 from kubetune_trainer.backends.instructlab_training import InstructLabTraining as InstructLabTrainingSFTBackend
 from kubetune_trainer.backends.mini_trainer import MiniTrainer as MiniTrainerOSFTBackend
-from kubetune_trainer.functions import osft, sft
+from kubetune_trainer.documented import osft, sft
 from kubetune_trainer.registry import AlgorithmRegistry, create_algorithm
 from kubetune_trainer.training_hub.bases import Algorithm, Backend
 
@@ -25,3 +28,10 @@ __all__ = [
     "osft",
     "sft",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Another installed algorithm's function."""
+    if name.startswith("_"):
+        raise AttributeError(name)
+    return getattr(kubetune_trainer, name)
