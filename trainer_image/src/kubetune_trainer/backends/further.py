@@ -74,7 +74,8 @@ def types_of(training_args: type) -> dict[str, Any]:
     if dataclasses.is_dataclass(training_args):
         hints = typing.get_type_hints(training_args)
         return {field.name: hints[field.name] for field in dataclasses.fields(training_args)}
-    return {name: Annotated[field.annotation, field] for name, field in training_args.model_fields.items()}  # type: ignore[attr-defined]  # pydantic's
+    fields = training_args.model_fields  # type: ignore[attr-defined]  # pydantic's
+    return {name: Annotated[field.annotation, None, *field.metadata] for name, field in fields.items()}  # None: one is needed
 
 
 def is_read(name: str, run_training: Callable[..., None]) -> bool:
