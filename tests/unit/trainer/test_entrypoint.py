@@ -28,6 +28,7 @@ from kubetune_trainer.contract import (
 )
 from kubetune_trainer.entrypoint import in_resource_terms, last_line, main, write_outcome
 from kubetune_trainer.errors import ConfigurationError, DataError
+from kubetune_trainer.parameters import SFTParameters
 from kubetune_trainer.report import INTERVAL_ENV
 from kubetune_trainer.run import RunPlan, RunResult, Terminated
 
@@ -226,8 +227,12 @@ def outcome_of_file(path: Path) -> Outcome:
 
 def test_errors_speak_the_resources_language():
     error = ConfigurationError("max_tokens_per_gpu", 10, "is smaller than what max_seq_len keeps", "lower max_seq_len")
-    assert in_resource_terms(error) == "maxTokensPerGpu: 10 is smaller than what maxSeqLen keeps; lower maxSeqLen"
-    assert in_resource_terms(DataError("data_path", "/v/max_seq_len.jsonl", "x", "y")) == "dataset.uri: '/v/max_seq_len.jsonl' x; y"
+    assert (
+        in_resource_terms(error, SFTParameters.model_fields)
+        == "maxTokensPerGpu: 10 is smaller than what maxSeqLen keeps; lower maxSeqLen"
+    )
+    error = DataError("data_path", "/v/max_seq_len.jsonl", "x", "y")
+    assert in_resource_terms(error, SFTParameters.model_fields) == "dataset.uri: '/v/max_seq_len.jsonl' x; y"
 
 
 def test_no_descendant_is_left():

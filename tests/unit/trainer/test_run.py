@@ -17,10 +17,9 @@ from tiny import write_messages
 from kubetune_trainer.backends.base import BackendRun, Torchrun
 from kubetune_trainer.checkpoints import check_manifest, read_manifest
 from kubetune_trainer.contract import FailureClass, JobIdentity, Report
-from kubetune_trainer.data.preflight import PROBE, ModelFacts
+from kubetune_trainer.data.preflight import PROBE
 from kubetune_trainer.errors import ConfigurationError, DataError, TrainingError
-from kubetune_trainer.parameters import OSFTParameters, SFTParameters
-from kubetune_trainer.plan import check_last_step_is_saved, fill_parameters
+from kubetune_trainer.parameters import SFTParameters
 from kubetune_trainer.run import RunFailedError, RunPlan, Terminated, run_training
 
 JOB = JobIdentity(kind="SFTJob", namespace="n", name="j", uid="u", spec_hash="h")
@@ -297,33 +296,6 @@ def test_data_directory_of_the_users(plan_of: Any, tmp_path: Path):
         tmp_path / "tokens" / "data.jsonl",
         tmp_path / "tokens" / "node-1" / "data.jsonl",
     ]
-
-
-def test_defaults():
-    def sft(facts: int | None, **given: Any) -> tuple[int, int]:
-        filled = fill_parameters("sft", SFTParameters(**given), ModelFacts(facts, None))
-        return filled["max_seq_len"], filled["max_tokens_per_gpu"]
-
-    assert sft(None) == (4096, 4096)
-    assert sft(131072) == (4096, 4096)
-    assert sft(2048) == (2048, 2048)
-    assert sft(2048, max_seq_len=3000) == (3000, 3000)  # the user's word stands
-    assert sft(None, max_tokens_per_gpu=1000) == (1000, 1000)
-    assert sft(None, max_seq_len=100, max_tokens_per_gpu=1000) == (100, 1000)
-    osft = OSFTParameters(
-        unfreeze_rank_ratio=0.3, effective_batch_size=8, max_tokens_per_gpu=64, max_seq_len=128, learning_rate=1e-5
-    )
-    assert fill_parameters("osft", osft, ModelFacts(64, None)) == osft.given()
-
-
-def test_the_last_step_must_be_saved():
-    refused = {"checkpoint_at_epoch": False, "save_samples": 16, "num_epochs": 3}
-    check_last_step_is_saved(refused, 32)
-    check_last_step_is_saved({**refused, "checkpoint_at_epoch": True}, 33)
-    check_last_step_is_saved({"save_samples": 16}, 33)
-    with pytest.raises(ConfigurationError, match="3 epochs of 33 samples") as caught:
-        check_last_step_is_saved(refused, 33)
-    assert caught.value.field == "save_samples"
 
 
 def test_a_monitor_that_stumbles_stops_nothing(plan_of: Any, caplog: pytest.LogCaptureFixture):

@@ -16,7 +16,7 @@ from kubetune_trainer.backends.base import Backend, Torchrun
 from kubetune_trainer.backends.further import Further, TakesFurther
 from kubetune_trainer.contract import CheckpointPolicy
 from kubetune_trainer.errors import ConfigurationError
-from kubetune_trainer.parameters import PARAMETERS, TrainingParameters
+from kubetune_trainer.parameters import OSFTParameters, SFTParameters, TrainingParameters
 from kubetune_trainer.registry import create_algorithm
 from kubetune_trainer.validation import parameters_of, unknown_name
 
@@ -64,9 +64,10 @@ def call(algorithm: str, arguments: dict[str, Any]) -> RunResult:
 
 
 class TrainingAlgorithm:
-    """What SFTAlgorithm and OSFTAlgorithm share."""
+    """What all algorithms share: one is a subclass that says its name and the class of its parameters."""
 
     name: ClassVar[str]
+    parameters: ClassVar[type[TrainingParameters]]
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
@@ -88,12 +89,12 @@ class TrainingAlgorithm:
         from kubetune_trainer.run import RunPlan
 
         given = without_aliases(self.name, {k: v for k, v in arguments.items() if v is not None})
-        fields = PARAMETERS[self.name].model_fields
+        fields = self.parameters.model_fields
         known = {*PLACES, *NODES, "device", *fields}
         further = further_arguments(self.backend, {k: v for k, v in given.items() if k not in known}, known)
         model, dataset, output = (place(given, name) for name in PLACES)
         device = device_of(given.get("device"))
-        parameters = without_liger(parameters_of(self.name, {k: v for k, v in given.items() if k in fields}), device)
+        parameters = without_liger(parameters_of(self.parameters, {k: v for k, v in given.items() if k in fields}), device)
         output_dir = Path(output).expanduser().absolute()
         data_dir = getattr(parameters, "data_output_dir", None)
         return RunPlan(
@@ -121,7 +122,7 @@ class TrainingAlgorithm:
         return {**self._fields(required=False), **NODES, "device": str}
 
     def _fields(self, *, required: bool) -> dict[str, Any]:
-        fields = PARAMETERS[self.name].model_fields
+        fields = self.parameters.model_fields
         return {name: plain_type(f.annotation) for name, f in fields.items() if f.is_required() == required}
 
 
@@ -129,12 +130,14 @@ class SFTAlgorithm(TrainingAlgorithm):
     """Supervised fine-tuning."""
 
     name: ClassVar[str] = "sft"
+    parameters: ClassVar[type[TrainingParameters]] = SFTParameters
 
 
 class OSFTAlgorithm(TrainingAlgorithm):
     """Orthogonal subspace fine-tuning (arXiv:2504.07097)."""
 
     name: ClassVar[str] = "osft"
+    parameters: ClassVar[type[TrainingParameters]] = OSFTParameters
 
 
 def without_aliases(algorithm: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,10 +9,9 @@ from typing import Any, Literal
 
 from kubetune_trainer.backends.base import Backend, Torchrun
 from kubetune_trainer.contract import Checkpoint, CheckpointPolicy, FailureClass, JobIdentity, Outcome, Report
-from kubetune_trainer.data.preflight import ModelFacts
 from kubetune_trainer.data.tokenise import DataReport
-from kubetune_trainer.errors import ConfigurationError, TrainingError
-from kubetune_trainer.parameters import SFT_DEFAULTS, TrainingParameters
+from kubetune_trainer.errors import TrainingError
+from kubetune_trainer.parameters import TrainingParameters
 from kubetune_trainer.result_view import html_of, text_of
 
 
@@ -110,33 +109,3 @@ class RunFailedError(TrainingError):
     def __init__(self, outcome: Outcome, result: RunResult) -> None:
         self.outcome, self.result = outcome, result
         super().__init__(outcome.failure or FailureClass.BACKEND_ERROR, outcome.message, log_tail=outcome.log_tail)
-
-
-def fill_parameters(algorithm: str, parameters: TrainingParameters, facts: ModelFacts) -> dict[str, Any]:
-    """The user's parameters with our defaults where the backend has none, by the usage documents' names.
-
-    max_seq_len's default is lowered to what the model has positions for, and to max_tokens_per_gpu where only that is given.
-    """
-    given = parameters.given()
-    if algorithm != "sft":
-        return given
-    filled = SFT_DEFAULTS | given
-    if "max_seq_len" not in given:
-        limits = (SFT_DEFAULTS["max_seq_len"], facts.max_positions, given.get("max_tokens_per_gpu"))
-        filled["max_seq_len"] = min(limit for limit in limits if limit)
-    filled.setdefault("max_tokens_per_gpu", filled["max_seq_len"])
-    return filled
-
-
-def check_last_step_is_saved(parameters: dict[str, Any], samples: int) -> None:
-    """instructlab-training saves by samples only when their count is an exact multiple: the last step must be one.
-
-    Raises:
-        ConfigurationError: the run would end without a checkpoint of its last step.
-
-    """
-    every, epochs = parameters.get("save_samples"), parameters.get("num_epochs") or 1
-    if parameters.get("checkpoint_at_epoch") is not False or not every or (samples * epochs) % every == 0:
-        return
-    problem = f"would leave no checkpoint of the last step: {epochs} epochs of {samples} samples are no multiple of it"
-    raise ConfigurationError("save_samples", every, problem, "leave checkpoint_at_epoch out, or choose a divisor of that count")

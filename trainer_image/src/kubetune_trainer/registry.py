@@ -6,11 +6,15 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
 from kubetune_trainer.backends.base import Backend
+from kubetune_trainer.parameters import TrainingParameters
 from kubetune_trainer.validation import unknown_name
 
 
 class Algorithm(Protocol):
-    """What AlgorithmRegistry holds: a class made with a backend."""
+    """What AlgorithmRegistry holds: a class made with a backend. kubetune_trainer.api.TrainingAlgorithm is one to derive from."""
+
+    parameters: ClassVar[type[TrainingParameters]]
+    backend: Backend
 
     def __init__(self, backend: Backend) -> None: ...
 

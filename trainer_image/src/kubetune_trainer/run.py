@@ -19,7 +19,7 @@ from kubetune_trainer.earlier import call_hash, note_end, sole_writer, take_up
 from kubetune_trainer.errors import ConfigurationError, TrainingError
 from kubetune_trainer.monitor import Monitor
 from kubetune_trainer.outcome import Evidence, judge
-from kubetune_trainer.plan import RunFailedError, RunPlan, RunResult, check_last_step_is_saved, fill_parameters
+from kubetune_trainer.plan import RunFailedError, RunPlan, RunResult
 from kubetune_trainer.sources import resolve_dataset, resolve_model
 
 __all__ = ["RunFailedError", "RunPlan", "RunResult", "Terminated", "run_training"]
@@ -80,8 +80,7 @@ def _run(plan: RunPlan) -> RunResult:
         inputs = preflight(plan)
     with phases.of("tokenise"):
         data = tokenise(_data_request(plan, inputs))
-        if plan.algorithm == "sft":
-            check_last_step_is_saved(inputs.parameters, data.kept)
+        plan.parameters.check_samples(data.kept)
     run, choice = _prepare(plan, inputs, data)
     resumed_from = plan.uri_of(choice.path) if choice.path else None
     monitor = Monitor(plan, run, resumed_from, choice.step)
@@ -100,7 +99,7 @@ def preflight(plan: RunPlan) -> Inputs:
     facts = check_model(model_dir, needs_chat_template=plan.format == "messages")
     dataset = resolve_dataset(plan.dataset)
     check_dataset(dataset, plan.format, unmask=plan.unmask)
-    return Inputs(model_dir, dataset, fill_parameters(plan.algorithm, plan.parameters, facts), facts)
+    return Inputs(model_dir, dataset, plan.parameters.filled(facts.max_positions), facts)
 
 
 def _check_device(plan: RunPlan) -> None:

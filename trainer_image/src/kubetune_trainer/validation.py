@@ -10,18 +10,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from kubetune_trainer.errors import ConfigurationError
-from kubetune_trainer.parameters import PARAMETERS, TrainingParameters
+from kubetune_trainer.parameters import TrainingParameters
 
 
-def parameters_of(algorithm: str, values: Mapping[str, Any]) -> TrainingParameters:
-    """The parameters of "sft" or "osft" from their Python names; None is "not set".
+def parameters_of(model: type[TrainingParameters], values: Mapping[str, Any]) -> TrainingParameters:
+    """An algorithm's parameters (`model` is their class) from their Python names; None is "not set".
 
     Raises:
         ConfigurationError: the first thing that is wrong: an unknown name (with the nearest known one), a missing or an
             impossible value, or two that exclude each other.
 
     """
-    model = PARAMETERS[algorithm]
     given = {name: value for name, value in values.items() if value is not None}
     for name in given:
         if name not in model.model_fields:
