@@ -7,6 +7,7 @@ import logging
 import math
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tiny import write_messages
 
 from kubetune_trainer.backends.base import BackendRun, Torchrun
 from kubetune_trainer.checkpoints import check_manifest, read_manifest
-from kubetune_trainer.contract import FailureClass, JobIdentity, Report
+from kubetune_trainer.contract import FailureClass, JobIdentity, Report, WeightsKind
 from kubetune_trainer.data.preflight import PROBE
 from kubetune_trainer.errors import ConfigurationError, DataError, TrainingError
 from kubetune_trainer.parameters import SFTParameters
@@ -88,6 +89,8 @@ def test_a_run_that_did_all_it_should(plan_of: Any, tmp_path: Path):
     manifest = read_manifest(out / "full_state" / "step_5")
     assert (manifest.step, manifest.epoch, manifest.world_size, manifest.attempt, manifest.job) == (5, 1, 1, 1, JOB)
     assert manifest.algorithm == "sft"
+    assert {"kubetune", "torch", "pydantic"} <= set(manifest.versions)  # the backend's own among them
+    assert "not-installed" not in manifest.versions
     assert set(result.seconds) == {"preflight", "tokenise", "train", "verify"}
     assert seen["during"].progress is not None
     assert seen["during"].progress.step < 10
@@ -232,6 +235,30 @@ def test_nothing_is_launched_where_the_input_is_bad(plan_of: Any, tmp_path: Path
             run_training(plan_of(backend, **change))
         assert caught.value.field == field, change
     assert backend.runs == []
+
+
+def test_each_kind_of_weights_is_read_back_by_the_algorithms_own_verifier(plan_of: Any, tiny_model: Path):
+    class Adapters(ScriptedBackend):
+        def found(self, run: BackendRun, steps: list[Any]) -> list[Any]:
+            found = super().found(run, steps)
+            return [replace(c, kind="adapter") if c.kind == "hf" else c for c in found]
+
+    class OwesAnAdapter(SFTParameters):
+        @property
+        def owed_kind(self) -> WeightsKind:
+            return "adapter"
+
+    seen: list[tuple[Path, Path]] = []
+    parameters = OwesAnAdapter(num_epochs=2, effective_batch_size=8)
+    verifiers = {"adapter": lambda path, base: seen.append((path, base)) or []}
+    result = run_training(plan_of(Adapters(save=save_empty), parameters=parameters, verifiers=verifiers))
+    assert result.checkpoint is not None
+    assert (result.checkpoint.kind, result.checkpoint.step) == ("adapter", 10)
+    assert [(path.name, base) for path, base in seen] == [("samples_40", tiny_model), ("samples_80", tiny_model)]
+
+    bad = plan_of(Adapters(), job=None, parameters=parameters, verifiers={"adapter": lambda *_: ["is of lead"]})
+    with pytest.raises(RunFailedError, match="samples_80 is of lead"):
+        run_training(bad)
 
 
 def test_a_gpu_that_is_not_there(plan_of: Any, monkeypatch: pytest.MonkeyPatch):

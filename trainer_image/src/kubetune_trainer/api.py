@@ -21,6 +21,7 @@ from kubetune_trainer.registry import create_algorithm
 from kubetune_trainer.validation import parameters_of, unknown_name
 
 if TYPE_CHECKING:
+    from kubetune_trainer.checkpoints import Verifier
     from kubetune_trainer.run import RunPlan, RunResult
 
 Device = Literal["gpu", "cpu"]
@@ -111,7 +112,14 @@ class TrainingAlgorithm:
             device=device,
             checkpoint=CheckpointPolicy(every_epoch=getattr(parameters, "accelerate_full_state_at_epoch", None) is not False),
             data_dir=Path(data_dir).absolute() if data_dir else None,
+            verifiers=self.verifiers(),
         )
+
+    def verifiers(self) -> Mapping[str, Verifier]:
+        """How each kind of checkpoint that holds weights is read back; imported when called, for they need torch."""
+        from kubetune_trainer.checkpoints import verify_hf
+
+        return {"hf": verify_hf}
 
     def get_required_params(self) -> dict[str, Any]:
         """Argument name to type: the three places first, then the required parameters."""

@@ -121,6 +121,7 @@ def run_attempt(contract: Contract, environment: Mapping[str, str]) -> Outcome:
         device=contract.device,
         checkpoint=contract.checkpoint,
         resume_from=contract.resume_from,
+        verifiers=algorithm.verifiers(),
         job=contract.job,
         attempt=contract.attempt,
         report=report,

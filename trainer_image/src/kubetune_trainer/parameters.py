@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from kubetune_trainer.contract import WeightsKind
 from kubetune_trainer.errors import ConfigurationError
 
 SFT_DEFAULTS: dict[str, Any] = {"effective_batch_size": 128, "learning_rate": 2e-5, "max_seq_len": 4096}
@@ -68,6 +69,11 @@ class TrainingParameters(BaseModel):
     def given(self) -> dict[str, Any]:
         """Only what the user set, by Python name."""
         return self.model_dump(exclude_none=True)
+
+    @property
+    def owed_kind(self) -> WeightsKind:
+        """What the run must leave of its last step, verified, to have reached its end."""
+        return "hf"
 
     def filled(self, max_positions: int | None) -> dict[str, Any]:
         """What the backend is given: what the user set, with our defaults where the backend has none, by Python name.

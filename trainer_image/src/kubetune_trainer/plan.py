@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kubetune_trainer.backends.base import Backend, Torchrun
+from kubetune_trainer.checkpoints import Verifier, verify_hf
 from kubetune_trainer.contract import Checkpoint, CheckpointPolicy, FailureClass, JobIdentity, Outcome, Report
 from kubetune_trainer.data.tokenise import DataReport
 from kubetune_trainer.errors import TrainingError
@@ -35,6 +36,7 @@ class RunPlan:
     job: JobIdentity | None = None
     attempt: int = 1
     data_dir: Path | None = None  # None: parameters.data_output_dir, else below output_dir
+    verifiers: Mapping[str, Verifier] = field(default_factory=lambda: {"hf": verify_hf})  # by kind of checkpoint
     report: Callable[[Report], None] | None = None
     report_interval: float = 10.0  # seconds
     poll_interval: float = 0.5  # seconds between looks at metrics and checkpoints
@@ -86,7 +88,7 @@ class RunResult:
     reached_end: bool
     step: int
     total_steps: int | None
-    checkpoint: Checkpoint | None  # the verified Hugging Face checkpoint of the last step; None on nodes other than the first
+    checkpoint: Checkpoint | None  # the verified weights of the last step; None on nodes other than the first
     checkpoints: tuple[Checkpoint, ...]
     losses: tuple[float, ...]  # by step, this attempt's
     seconds: dict[str, float]  # by phase: preflight, tokenise, train, verify

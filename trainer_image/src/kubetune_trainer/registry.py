@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar, Protocol
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from kubetune_trainer.backends.base import Backend
 from kubetune_trainer.parameters import TrainingParameters
 from kubetune_trainer.validation import unknown_name
+
+if TYPE_CHECKING:
+    from kubetune_trainer.checkpoints import Verifier
 
 
 class Algorithm(Protocol):
@@ -20,6 +23,9 @@ class Algorithm(Protocol):
 
     def train(self, **arguments: Any) -> Any:
         """Trains; blocking. Returns a kubetune_trainer.run.RunResult."""
+
+    def verifiers(self) -> Mapping[str, Verifier]:
+        """By kind of checkpoint ("hf", "adapter"), what reads it back."""
 
     def get_required_params(self) -> dict[str, Any]:
         """Argument name to type."""

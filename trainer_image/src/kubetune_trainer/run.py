@@ -242,6 +242,7 @@ def _conclude(plan: RunPlan, monitor: Monitor, error: Exception | None, data: Da
             error=error,
             resumed_from=monitor.resumed_from,
             needs_checkpoint=plan.judges,
+            owed=plan.parameters.owed_kind,
         )
     )
     if plan.owns_output:

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint
+from kubetune_trainer.contract import CheckpointKind
 from kubetune_trainer.plugins.saving import STATE_FILE
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ def listed(directory: Path) -> list[Path]:
     return sorted(directory.iterdir()) if directory.is_dir() else []
 
 
-def found_checkpoint(path: Path, kind: Literal["hf", "full-state"]) -> FoundCheckpoint | None:
+def found_checkpoint(path: Path, kind: CheckpointKind) -> FoundCheckpoint | None:
     """None for a directory that is not whole (yet), or gone meanwhile: older full states are removed while others look."""
     try:
         state = json.loads((path / STATE_FILE).read_text())

@@ -53,6 +53,7 @@ class InstructLabTraining:
 
     name: ClassVar[str] = "instructlab-training"
     algorithm: ClassVar[str] = "sft"
+    distributions: ClassVar[tuple[str, ...]] = ("instructlab-training",)
 
     def run(self, run: BackendRun) -> None:
         """See Backend.run."""

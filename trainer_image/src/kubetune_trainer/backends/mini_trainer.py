@@ -56,6 +56,7 @@ class MiniTrainer:
 
     name: ClassVar[str] = "mini-trainer"
     algorithm: ClassVar[str] = "osft"
+    distributions: ClassVar[tuple[str, ...]] = ("rhai-innovation-mini-trainer",)
 
     def run(self, run: BackendRun) -> None:
         """See Backend.run."""

@@ -27,6 +27,9 @@ from kubetune_trainer.data.preflight import trust_remote_code
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
 FLOATS = ("F64", "F32", "F16", "BF16")
+Verifier = Callable[[Path, Path], list[str]]
+"""Takes a checkpoint and the base model's directory; returns what is wrong; empty: nothing. One for each kind of weights."""
+
 NAMED = 5  # of a longer list, how many a message names
 
 
