@@ -1,6 +1,7 @@
 """Fine-tuning by instructlab-training and mini-trainer, with the truth about every run.
 
-The names below are imported when they are first used: `import kubetune_trainer.contract` must stay free of torch.
+The names below are imported when they are first used: `import kubetune_trainer.contract` must stay free of torch. Every other
+installed algorithm is a function here as well, by its name.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
+    if name in HOMES:
+        return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
+    if not name.startswith("_") and name in import_module(f"{__name__}.discovery").installed_algorithms():
+        return import_module(f"{__name__}.functions").function_of(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
 
 
 def __dir__() -> list[str]:
