@@ -125,13 +125,7 @@ class SFTParameters(TrainingParameters):
 
     def filled(self, max_positions: int | None) -> dict[str, Any]:
         """max_seq_len's default is lowered to the model's positions, and to max_tokens_per_gpu where only that is given."""
-        given = self.given()
-        filled = SFT_DEFAULTS | given
-        if "max_seq_len" not in given:
-            limits = (SFT_DEFAULTS["max_seq_len"], max_positions, given.get("max_tokens_per_gpu"))
-            filled["max_seq_len"] = min(limit for limit in limits if limit)
-        filled.setdefault("max_tokens_per_gpu", filled["max_seq_len"])
-        return filled
+        return with_lengths(SFT_DEFAULTS | self.given(), self.given(), max_positions)
 
     def check_samples(self, samples: int) -> None:
         """instructlab-training saves by samples only when their count is an exact multiple: the last step must be one.
@@ -164,6 +158,14 @@ class SFTParameters(TrainingParameters):
                 "leave checkpointAtEpoch out or set saveSamples"
             )
         return self
+
+
+def with_lengths(filled: dict[str, Any], given: dict[str, Any], max_positions: int | None) -> dict[str, Any]:
+    """`filled` with the two lengths where they are not given: see SFT_DEFAULTS."""
+    if "max_seq_len" not in given:
+        limits = (SFT_DEFAULTS["max_seq_len"], max_positions, given.get("max_tokens_per_gpu"))
+        filled = filled | {"max_seq_len": min(limit for limit in limits if limit)}
+    return {"max_tokens_per_gpu": filled["max_seq_len"], **filled}
 
 
 class OSFTParameters(TrainingParameters):
