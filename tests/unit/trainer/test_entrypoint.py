@@ -108,6 +108,18 @@ REFUSED: list[tuple[str, Any, FailureClass, tuple[str, ...]]] = [
     ("no model", {"model": "/none"}, FailureClass.USER_ERROR, ("model.uri", "/none", "does not exist")),
     ("no data", {"dataset": "/none.jsonl"}, FailureClass.DATA_ERROR, ("dataset.uri", "/none.jsonl", "does not exist")),
     ("no output", {"output": "/proc/none"}, FailureClass.USER_ERROR, ("output.uri", "/proc/none", "cannot be written")),
+    (
+        "another algorithm's own parameter",
+        {"algorithm": "lora_sft", "backend": "trl-peft", "training": {"load_in_4bit": True}},
+        FailureClass.USER_ERROR,
+        ("loadIn4Bit", "bitsandbytes", "leave loadIn4Bit out"),
+    ),
+    (
+        "a layer that the model does not have",
+        {"algorithm": "lora_sft", "backend": "trl-peft", "training": {"target_modules": ["c_attn"]}},
+        FailureClass.USER_ERROR,
+        ("targetModules", "c_attn", "there are down_proj"),
+    ),
     ("liger", {"training": {"use_liger": True}}, FailureClass.USER_ERROR, ("useLiger", "needs a GPU")),
     (
         "all too long",

@@ -32,7 +32,7 @@ def __getattr__(name: str) -> Any:
     if name in HOMES:
         return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
     if not name.startswith("_") and name in import_module(f"{__name__}.discovery").installed_algorithms():
-        return import_module(f"{__name__}.functions").function_of(name)
+        return import_module(f"{__name__}.installed").function_of(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
 
 
