@@ -32,9 +32,9 @@ def test_each_backend_is_made_anew_and_the_default_is_the_first() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: create_algorithm("osftt"), r"algorithm: 'osftt' is not known; did you mean osft\? known: osft, sft"),
-        (lambda: AlgorithmRegistry.get_algorithm("dpo"), "algorithm: 'dpo' is not known; known: osft, sft"),
-        (lambda: AlgorithmRegistry.list_backends("xyz"), "known: osft, sft"),
+        (lambda: create_algorithm("osftt"), r"algorithm: 'osftt' is not known; did you mean osft\? known: .*osft, sft"),
+        (lambda: AlgorithmRegistry.get_algorithm("dpo"), "algorithm: 'dpo' is not known; known: .*osft, sft"),
+        (lambda: AlgorithmRegistry.list_backends("xyz"), "known: .*osft, sft"),
         (lambda: create_algorithm("osft", "minitrainer"), r"backend: 'minitrainer' is not known; did you mean mini-trainer\?"),
         (lambda: get_backend("sft", "mini-trainer"), "backend: 'mini-trainer' is not known; known: instructlab-training"),
         (lambda: AlgorithmRegistry.register_backend("dpo", "trl", MiniTrainer), "algorithm: 'dpo' is not known"),
@@ -64,7 +64,7 @@ def test_an_algorithm_without_a_backend_is_refused(registry: type[AlgorithmRegis
 
 def test_an_algorithm_and_its_backends_can_be_registered_one_by_one(registry: type[AlgorithmRegistry]) -> None:
     registry.register_algorithm("mine", AlgorithmRegistry.get_algorithm("osft"))
-    with pytest.raises(ValueError, match="backend: '' is not known; known: none"):
+    with pytest.raises(ValueError, match="algorithm: 'mine' has no backend that can be loaded"):
         create_algorithm("mine")
     registry.register_backend("mine", "a", MiniTrainer)
     registry.register_backend("mine", "b", InstructLabTraining)
