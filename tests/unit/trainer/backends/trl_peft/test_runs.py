@@ -36,7 +36,7 @@ def test_a_resumed_run_of_two_ranks_with_dropout_is_the_undisturbed_one(lora_sft
         )
 
     whole = go("whole")
-    assert whole.losses[1] != lora_sft_run.losses[1]  # dropout was on
+    assert whole.losses != pytest.approx(lora_sft_run.losses, rel=1e-3)  # dropout was on
     resumed = go("resumed", whole.state(4))
     assert resumed.losses == {step: loss for step, loss in whole.losses.items() if step > 4}
     old, new = weights(whole.final), weights(resumed.final)
