@@ -131,7 +131,7 @@ def test_a_scripts_own_algorithm_and_backend(scripts: Path) -> None:
     ended = python(*RUNNER, "own.py", cwd=scripts)
     assert ended.returncode == 0, ended.stderr
     lines = ended.stdout.splitlines()
-    assert lines[:2] == ["['sft', 'osft', 'mine'] ['twice']", "42"]
+    assert lines[:2] == ["['lora_sft', 'osft', 'sft', 'mine'] ['twice']", "42"]
     assert "abstract" in lines[2]
 
 

@@ -116,10 +116,10 @@ class TrainingAlgorithm:
         )
 
     def verifiers(self) -> Mapping[str, Verifier]:
-        """How each kind of checkpoint that holds weights is read back; imported when called, for they need torch."""
-        from kubetune_trainer.checkpoints import verify_hf
+        """How each kind of checkpoint that holds weights is read back."""
+        from kubetune_trainer.plan import plain_verifiers
 
-        return {"hf": verify_hf}
+        return plain_verifiers()
 
     def get_required_params(self) -> dict[str, Any]:
         """Argument name to type: the three places first, then the required parameters."""

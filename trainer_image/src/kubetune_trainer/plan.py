@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from kubetune_trainer.backends.base import Backend, Torchrun
-from kubetune_trainer.checkpoints import Verifier, verify_hf
 from kubetune_trainer.contract import Checkpoint, CheckpointPolicy, FailureClass, JobIdentity, Outcome, Report
 from kubetune_trainer.data.tokenise import DataReport
 from kubetune_trainer.errors import TrainingError
 from kubetune_trainer.parameters import TrainingParameters
 from kubetune_trainer.result_view import html_of, text_of
+
+if TYPE_CHECKING:
+    from kubetune_trainer.checkpoints import Verifier
+
+
+def plain_verifiers() -> Mapping[str, Verifier]:
+    """Of an algorithm that leaves whole models; imported when called, for it needs torch."""
+    from kubetune_trainer.checkpoints import verify_hf
+
+    return {"hf": verify_hf}
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class RunPlan:
     job: JobIdentity | None = None
     attempt: int = 1
     data_dir: Path | None = None  # None: parameters.data_output_dir, else below output_dir
-    verifiers: Mapping[str, Verifier] = field(default_factory=lambda: {"hf": verify_hf})  # by kind of checkpoint
+    verifiers: Mapping[str, Verifier] = field(default_factory=plain_verifiers)  # by kind of checkpoint
     report: Callable[[Report], None] | None = None
     report_interval: float = 10.0  # seconds
     poll_interval: float = 0.5  # seconds between looks at metrics and checkpoints
