@@ -1,4 +1,4 @@
-"""Writes again what is generated from the code: crds/*.yaml and docs/metrics.md.
+"""Writes again what is generated from the code: crds/*.yaml, docs/metrics.md, and the library's functions and their reference.
 
 With --check it writes nothing and fails on a difference.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+
+import library
 
 from kubetune.api.crd import crd_yaml, file_name
 from kubetune.api.job import KINDS
@@ -27,7 +29,12 @@ over jobs from the leader (`kubetune_leader == 1`) or by `max`. Counters and his
 def generated() -> dict[Path, str]:
     """Every generated file with its content."""
     crds = {ROOT / "crds" / file_name(kind): crd_yaml(kind) for kind in KINDS}
-    return {**crds, ROOT / "docs" / "metrics.md": METRICS + table()}
+    return {
+        **crds,
+        ROOT / "docs" / "metrics.md": METRICS + table(),
+        ROOT / "docs" / "library-parameters.md": library.reference(),
+        ROOT / "trainer_image" / "src" / "kubetune_trainer" / "documented.py": library.functions(),
+    }
 
 
 def stale(files: dict[Path, str]) -> list[Path]:
@@ -50,7 +57,7 @@ def main(arguments: list[str]) -> int:
             print(f"{path.relative_to(ROOT)} is not what scripts/generate.py makes: run it and commit the result", file=sys.stderr)
         return 1 if stale(files) else 0
     for path, text in files.items():
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True, parents=True)
         path.write_text(text)
         print(path.relative_to(ROOT))
     return 0
