@@ -10,9 +10,12 @@ from typing import Any, Literal
 from kubetune_trainer.backends.base import Backend, Torchrun
 from kubetune_trainer.contract import Checkpoint, CheckpointPolicy, FailureClass, JobIdentity, Outcome, Report
 from kubetune_trainer.data.preflight import ModelFacts
-from kubetune_trainer.data.tokenise import DataReport
+from kubetune_trainer.data.report import DataReport
+from kubetune_trainer.data.settings import OFF, DataSettings
 from kubetune_trainer.errors import ConfigurationError, TrainingError
 from kubetune_trainer.parameters import SFT_DEFAULTS, TrainingParameters
+
+CACHE_NAME = "data-cache"
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class RunPlan:
     job: JobIdentity | None = None
     attempt: int = 1
     data_dir: Path | None = None  # None: parameters.data_output_dir, else below output_dir
+    data_settings: DataSettings | None = None  # None: the environment's
     report: Callable[[Report], None] | None = None
     report_interval: float = 10.0  # seconds
     poll_interval: float = 0.5  # seconds between looks at metrics and checkpoints
@@ -53,6 +57,17 @@ class RunPlan:
         given = self.data_dir or getattr(self.parameters, "data_output_dir", None)
         shared = Path(given).expanduser().absolute() if given else self.output_dir / "data"
         return shared if given and self.torchrun.nnodes == 1 else shared / f"node-{self.torchrun.node_rank}"
+
+    def data_cache_dir(self, given: str | None) -> Path | None:
+        """Where tokenised data are kept for later attempts and other nodes; `given`: DataSettings.cache.
+
+        By default below what they share: the directory of the job's attempts, or the library's output directory.
+        """
+        if given == OFF:
+            return None
+        return (
+            Path(given).expanduser().absolute() if given else (self.output_dir.parent if self.job else self.output_dir) / CACHE_NAME
+        )
 
     @property
     def format(self) -> str:

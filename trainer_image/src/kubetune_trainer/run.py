@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,8 +14,11 @@ from typing import Any
 from kubetune_trainer.backends.base import BackendRun
 from kubetune_trainer.checkpoints.resume import Choice, Fit, choose
 from kubetune_trainer.contract import FailureClass, Outcome
-from kubetune_trainer.data.preflight import PROBE, ModelFacts, check_dataset, check_model, check_output
-from kubetune_trainer.data.tokenise import DataReport, DataRequest, tokenise
+from kubetune_trainer.data.preflight import PROBE, ModelFacts, check_model, check_output
+from kubetune_trainer.data.report import DataReport
+from kubetune_trainer.data.settings import DataSettings
+from kubetune_trainer.data.survey import Survey, check_dataset
+from kubetune_trainer.data.tokenise import DataRequest, tokenise
 from kubetune_trainer.errors import ConfigurationError, TrainingError
 from kubetune_trainer.monitor import Monitor
 from kubetune_trainer.outcome import Evidence, judge
@@ -58,6 +62,8 @@ class Inputs:
     dataset: Path
     parameters: dict[str, Any]
     facts: ModelFacts
+    survey: Survey
+    settings: DataSettings
 
 
 def run_training(plan: RunPlan) -> RunResult:
@@ -90,14 +96,16 @@ def run_training(plan: RunPlan) -> RunResult:
 def preflight(plan: RunPlan) -> Inputs:
     """Everything that can be refused before anything is launched; leaves output_dir writable and without an earlier run."""
     _check_device(plan)
+    settings = plan.data_settings or DataSettings.from_environment(os.environ)
     if plan.judges:
         _clear_the_way(plan)
     check_output(plan.output_dir)
     model_dir = resolve_model(plan.model)
     facts = check_model(model_dir, needs_chat_template=plan.format == "messages")
     dataset = resolve_dataset(plan.dataset)
-    check_dataset(dataset, plan.format, unmask=plan.unmask)
-    return Inputs(model_dir, dataset, fill_parameters(plan.algorithm, plan.parameters, facts), facts)
+    vocab_size = facts.vocab_size
+    survey = check_dataset(dataset, plan.format, unmask=plan.unmask, roles=facts.roles, vocab_size=vocab_size, settings=settings)
+    return Inputs(model_dir, dataset, fill_parameters(plan.algorithm, plan.parameters, facts), facts, survey, settings)
 
 
 def _check_device(plan: RunPlan) -> None:
@@ -146,13 +154,15 @@ def _free_name(path: Path) -> Path:
 def _data_request(plan: RunPlan, inputs: Inputs) -> DataRequest:
     return DataRequest(
         source=inputs.dataset,
+        survey=inputs.survey,
         data_format=plan.format,
         model_dir=inputs.model_dir,
         directory=plan.own_data_dir,
         max_seq_len=inputs.parameters["max_seq_len"],
         max_tokens_per_gpu=inputs.parameters["max_tokens_per_gpu"],
         unmask=plan.unmask,
-        vocab_size=inputs.facts.vocab_size,
+        cache_dir=plan.data_cache_dir(inputs.settings.cache),
+        settings=inputs.settings,
     )
 
 

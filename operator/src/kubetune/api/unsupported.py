@@ -20,11 +20,6 @@ def on_preemption(doc: Document) -> list[Finding]:
     return when(flag(doc, "spec.checkpoint.onPreemption") is True, "spec.checkpoint.onPreemption", True)
 
 
-def pretraining(doc: Document) -> list[Finding]:
-    form = text(doc, "spec.dataset.format")
-    return when(form == "pretraining", "spec.dataset.format", form, f"{form!r} is not supported by this version")
-
-
 def s3(field: str) -> Callable[[Document], list[Finding]]:
     def find(doc: Document) -> list[Finding]:
         uri = text(doc, field)
@@ -62,14 +57,6 @@ UNSUPPORTED_RULES = (
         remedy="leave it out; everyEpoch saves at the end of each epoch",
         find=on_preemption,
         cel="!has(self.checkpoint) || !has(self.checkpoint.onPreemption) || !self.checkpoint.onPreemption",
-    ),
-    Rule(
-        name="no-pretraining-format",
-        field="spec.dataset.format",
-        message="pretraining is not supported by this version",
-        remedy="use messages or processed",
-        find=pretraining,
-        cel="!has(self.dataset.format) || self.dataset.format != 'pretraining'",
     ),
     *(s3_rule(field) for field in S3_FIELDS),
 )
