@@ -11,13 +11,12 @@ import gzip
 import json
 import os
 import platform
-import random
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ def conversation(i: int) -> dict[str, Any]:
 
 
 def tokenised(i: int) -> dict[str, Any]:
-    tokens = random.Random(i).choices(range(399), k=100)  # noqa: S311 - a filling
+    tokens = [*(i >> k & 255 for k in range(0, 40, 2)), *range(80)]
     return {"input_ids": tokens, "labels": [-100] * 40 + tokens[40:]}
 
 
@@ -43,21 +42,20 @@ def document(i: int) -> dict[str, Any]:
     return {"document": f"{i}: {WORDS * 10}"}
 
 
-def rows(make: Callable[[int], dict[str, Any]], count: int) -> Iterator[str]:
-    return (json.dumps(make(i)) for i in range(count))
-
-
 def write_inputs(folder: Path, count: int, few: int) -> None:
-    for name, make in (("messages", conversation), ("processed", tokenised), ("pretraining", document)):
+    made = (
+        ("messages", conversation, count),
+        ("processed", tokenised, count),
+        ("pretraining", document, count),
+        ("few", conversation, few),
+    )
+    for name, make, number in made:
         with (folder / f"{name}.jsonl").open("w") as file:
-            file.writelines(f"{row}\n" for row in rows(make, count))
-    with (folder / "few.jsonl").open("w") as file:
-        file.writelines(f"{row}\n" for row in rows(conversation, few))
-    with gzip.open(folder / "messages.jsonl.gz", "wt", compresslevel=1) as file:
-        file.writelines(f"{row}\n" for row in rows(conversation, count))
-    with (folder / "messages.json").open("w") as file:
-        file.write("[\n")
-        file.writelines(f"{',' if i else ''}{row}\n" for i, row in enumerate(rows(conversation, count)))
+            file.writelines(f"{json.dumps(make(i))}\n" for i in range(number))
+    with (folder / "messages.jsonl").open("rb") as lines, gzip.open(folder / "messages.jsonl.gz", "wb", compresslevel=1) as file:
+        shutil.copyfileobj(lines, file)
+    with (folder / "messages.jsonl").open() as lines, (folder / "messages.json").open("w") as file:
+        file.writelines("[,"[i > 0] + line for i, line in enumerate(lines))
         file.write("]\n")
 
 
