@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format generate generated unit train-tests test-cluster cluster cluster-down lock clean
+.PHONY: help setup demo test lint format generate generated unit train-tests test-cluster cluster cluster-down bench-data lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -74,6 +74,9 @@ cluster: $(READY) ## A real control plane on loopback, Kubeflow's training opera
 
 cluster-down: $(READY) ## End it and remove what it wrote
 	@$(BIN)/python -m e2e.cluster down
+
+bench-data: $(READY) ## What the data check of a million rows and tokenising cost, as a table (docs/data.md)
+	$(TEST_ENV) $(BIN)/python scripts/bench_data.py
 
 lock: $(READY) ## Pin again everything that pyproject.toml asks for
 	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --quiet \

@@ -130,6 +130,40 @@ def test_every_fault_is_a_failure(plan_of: Any, script: dict[str, Any], failure:
     assert isinstance(caught.value, TrainingError)
 
 
+def test_the_next_attempt_and_the_other_node_take_the_tokenised_data(plan_of: Any, tmp_path: Path, tiny_data: Path):
+    given = {"dataset": str(tiny_data), "dataset_format": "messages", "parameters": SFTParameters(effective_batch_size=8)}
+    first = run_training(plan_of(**given))
+    job = tmp_path / "job"
+    second = run_training(plan_of(**given, attempt=2, output_dir=job / "attempt-2"))
+    worker = Torchrun(nnodes=2, node_rank=1, endpoint="localhost:1")
+    on_worker = run_training(plan_of(**given, attempt=3, output_dir=job / "attempt-3", torchrun=worker))
+
+    assert [result.data.reused for result in (first, second, on_worker) if result.data] == [False, True, True]
+    assert {path.name for path in job.iterdir()} == {"attempt-1", "attempt-2", "attempt-3", "data-cache"}
+    assert (job / "attempt-3" / "data" / "node-1" / "data.jsonl").samefile(job / "attempt-1" / "data" / "node-0" / "data.jsonl")
+
+
+def test_the_cache_can_be_elsewhere_or_off(plan_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("KUBETUNE_DATA_CACHE", str(tmp_path / "shared"))
+    run_training(plan_of())
+    result = run_training(plan_of(attempt=2, output_dir=tmp_path / "another" / "attempt-2"))
+    assert result.data is not None
+    assert result.data.reused
+    monkeypatch.setenv("KUBETUNE_DATA_CACHE", "off")
+    run_training(plan_of(attempt=3, output_dir=tmp_path / "third" / "attempt-3"))
+
+    assert not list(tmp_path.glob("*/data-cache"))
+
+
+def test_a_limit_of_the_data_is_a_refusal_before_anything_is_launched(plan_of: Any, monkeypatch: pytest.MonkeyPatch):
+    """All rows of the data are equal."""
+    monkeypatch.setenv("KUBETUNE_DATA_REFUSE_DUPLICATE_PERCENT", "90")
+    backend = ScriptedBackend()
+    with pytest.raises(DataError, match=r"39 of 40 rows \(97.5 %\) repeat an earlier one"):
+        run_training(plan_of(backend))
+    assert not backend.runs
+
+
 def test_a_failed_run_leaves_what_the_next_can_resume_from(plan_of: Any, tmp_path: Path):
     with pytest.raises(RunFailedError) as caught:
         run_training(plan_of(ScriptedBackend(stop_after=7, error=RuntimeError("killed"))))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kubetune_trainer.backends.base import Backend, Torchrun
 from kubetune_trainer.contract import Checkpoint, CheckpointPolicy, FailureClass, JobIdentity, Outcome, Report
-from kubetune_trainer.data.tokenise import DataReport
+from kubetune_trainer.data.report import DataReport
+from kubetune_trainer.data.settings import OFF, DataSettings
 from kubetune_trainer.errors import TrainingError
 from kubetune_trainer.parameters import TrainingParameters
 from kubetune_trainer.preemption import GracefulStop
@@ -24,6 +25,9 @@ def plain_verifiers() -> Mapping[str, Verifier]:
     from kubetune_trainer.checkpoints import verify_hf
 
     return {"hf": verify_hf}
+
+
+CACHE_NAME = "data-cache"
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class RunPlan:
     attempt: int = 1
     data_dir: Path | None = None  # None: parameters.data_output_dir, else below output_dir
     verifiers: Mapping[str, Verifier] = field(default_factory=plain_verifiers)  # by kind of checkpoint
+    data_settings: DataSettings | None = None  # None: the environment's
     report: Callable[[Report], None] | None = None
     report_interval: float = 10.0  # seconds
     poll_interval: float = 0.5  # seconds between looks at metrics and checkpoints
@@ -72,6 +77,17 @@ class RunPlan:
         given = self.data_dir or getattr(self.parameters, "data_output_dir", None)
         shared = Path(given).expanduser().absolute() if given else self.output_dir / "data"
         return shared if given and self.torchrun.nnodes == 1 else shared / f"node-{self.torchrun.node_rank}"
+
+    def data_cache_dir(self, given: str | None) -> Path | None:
+        """Where tokenised data are kept for later attempts and other nodes; `given`: DataSettings.cache.
+
+        By default below what they share: the directory of the job's attempts, or the library's output directory.
+        """
+        if given == OFF:
+            return None
+        return (
+            Path(given).expanduser().absolute() if given else (self.output_dir.parent if self.job else self.output_dir) / CACHE_NAME
+        )
 
     @property
     def format(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,8 +14,11 @@ from typing import Any
 from kubetune_trainer.backends.base import BackendRun
 from kubetune_trainer.checkpoints.resume import Choice, Fit, choose
 from kubetune_trainer.contract import FailureClass
-from kubetune_trainer.data.preflight import PROBE, ModelFacts, check_dataset, check_model, check_output
-from kubetune_trainer.data.tokenise import DataReport, DataRequest, tokenise
+from kubetune_trainer.data.preflight import PROBE, ModelFacts, check_model, check_output
+from kubetune_trainer.data.report import DataReport
+from kubetune_trainer.data.settings import DataSettings
+from kubetune_trainer.data.survey import Survey, check_dataset
+from kubetune_trainer.data.tokenise import DataRequest, tokenise
 from kubetune_trainer.earlier import call_hash, note_end, sole_writer, take_up
 from kubetune_trainer.errors import ConfigurationError, TrainingError
 from kubetune_trainer.monitor import Monitor
@@ -51,6 +55,8 @@ class Inputs:
     dataset: Path
     parameters: dict[str, Any]
     facts: ModelFacts
+    survey: Survey
+    settings: DataSettings
 
 
 def run_training(plan: RunPlan) -> RunResult:
@@ -94,13 +100,15 @@ def _run(plan: RunPlan) -> RunResult:
 def preflight(plan: RunPlan) -> Inputs:
     """Everything that can be refused before anything is launched."""
     _check_device(plan)
+    settings = plan.data_settings or DataSettings.from_environment(os.environ)
     if plan.judges and plan.job is not None:
         _check_new(plan)
     model_dir = resolve_model(plan.model)
     facts = check_model(model_dir, needs_chat_template=plan.format == "messages")
     dataset = resolve_dataset(plan.dataset)
-    check_dataset(dataset, plan.format, unmask=plan.unmask)
-    return Inputs(model_dir, dataset, plan.parameters.filled(facts.max_positions), facts)
+    vocab_size = facts.vocab_size
+    survey = check_dataset(dataset, plan.format, unmask=plan.unmask, roles=facts.roles, vocab_size=vocab_size, settings=settings)
+    return Inputs(model_dir, dataset, plan.parameters.filled(facts.max_positions), facts, survey, settings)
 
 
 def _check_device(plan: RunPlan) -> None:
@@ -132,13 +140,15 @@ def _check_new(plan: RunPlan) -> None:
 def _data_request(plan: RunPlan, inputs: Inputs) -> DataRequest:
     return DataRequest(
         source=inputs.dataset,
+        survey=inputs.survey,
         data_format=plan.format,
         model_dir=inputs.model_dir,
         directory=plan.own_data_dir,
         max_seq_len=inputs.parameters["max_seq_len"],
         max_tokens_per_gpu=inputs.parameters["max_tokens_per_gpu"],
         unmask=plan.unmask,
-        vocab_size=inputs.facts.vocab_size,
+        cache_dir=plan.data_cache_dir(inputs.settings.cache),
+        settings=inputs.settings,
     )
 
 
