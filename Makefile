@@ -19,7 +19,7 @@ CLUSTER_WORKERS ?= 6
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format generate generated unit programs test-cluster train-tests chaos bench cluster cluster-down lock clean
+.PHONY: help setup demo test lint format generate generated unit programs test-cluster train-tests chaos bench bench-data cluster cluster-down lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -89,6 +89,9 @@ cluster-down: $(READY) ## End it and remove what it wrote
 
 bench: $(READY) ## Bursts of jobs beside Kubeflow's operators, and 10,000 at rest; writes docs/benchmarks.md (N=20: a quick look)
 	@$(BIN)/python -m e2e.bench $(if $(N),--jobs $(N) --rest $(N) --rest-seconds 20,--write docs/benchmarks.md)
+
+bench-data: $(READY) ## What the data check of a million rows and tokenising cost, as a table (docs/data.md)
+	$(TEST_ENV) $(BIN)/python scripts/bench_data.py
 
 lock: $(READY) ## Pin again everything that pyproject.toml asks for
 	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --quiet \

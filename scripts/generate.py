@@ -1,4 +1,4 @@
-"""Writes again what is generated: crds/*.yaml, deploy/argocd/argocd-cm.yaml, docs/metrics.md and docs/status.md.
+"""Writes again what is generated: CRDs, pages of docs/, the library's functions, Argo CD's health check.
 
 With --check it writes nothing and fails on a difference.
 """
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import library
 import yaml
 
 from kubetune.api.base import GROUP
@@ -40,6 +41,8 @@ def generated() -> dict[Path, str]:
     """Every generated file with its content."""
     crds = {ROOT / "crds" / file_name(kind): crd_yaml(kind) for kind in KINDS}
     docs = {ROOT / "docs" / "metrics.md": METRICS + table(), ROOT / "docs" / "status.md": status_page()}
+    functions = ROOT / "trainer_image" / "src" / "kubetune_trainer" / "documented.py"
+    docs |= {ROOT / "docs" / "library-parameters.md": library.reference(), functions: library.functions()}
     return {**crds, **docs, ROOT / "deploy" / "argocd" / "argocd-cm.yaml": argocd_patch()}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from runs import Ended, Workspace
-from tiny import write_messages
+from tiny import write_documents, write_messages
 
 pytestmark = pytest.mark.train
 
@@ -54,6 +54,7 @@ def tiny_claim(workspace: Workspace) -> Path:
     tiny.mkdir()
     (tiny / "tiny-llama").symlink_to(workspace.model)
     write_messages(tiny / "train.jsonl")
+    write_documents(tiny / "documents.jsonl")
     return tiny
 
 
@@ -85,3 +86,23 @@ def opens_in_transformers(workspace: Workspace, resource: dict[str, Any]) -> Non
     manifest = json.loads((workspace.checkpoint(resource) / "kubetune-manifest.json").read_text())
     assert manifest["job"]["uid"] == resource["metadata"]["uid"]
     assert resource["status"]["finalCheckpoint"]["verified"] is True
+
+
+@pytest.mark.parametrize("kind", ["SFTJob", "OSFTJob"])
+def test_documents_are_trained_on(workspace: Workspace, tiny_claim: Path, kind: str) -> None:
+    document = yaml.safe_load((EXAMPLES / "sft-documents.yaml").read_text())
+    more = {"unfreezeRankRatio": 0.5, "maxTokensPerGpu": 64} if kind == "OSFTJob" else {}
+    spec = document["spec"] | {"training": document["spec"]["training"] | more}
+    file = workspace.write(document | {"kind": kind, "spec": spec})
+    resource = succeeded(
+        workspace.kubetune("run", str(file), "--state-dir", str(workspace.state), "--volume", f"tiny={tiny_claim}", "-o", "json")
+    )
+
+    attempt = workspace.checkpoint(resource).parents[1]
+    report = json.loads((attempt / "data" / "node-0" / "data-report.json").read_text())
+    assert report["rows"] == 48
+    assert report["longest"] == 64
+    assert report["tokens_in_loss"] == report["tokens"] - report["kept"]  # all but each sample's first token
+    assert resource["status"]["progress"]["step"] == 3 * -(-report["kept"] // 4)
+    assert (attempt.parent / "data-cache").is_dir()
+    assert difference(workspace.model, workspace.checkpoint(resource)) > 0.01

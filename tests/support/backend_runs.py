@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kubetune_trainer.algorithms.lora_sft import LoRASFTParameters
 from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint, StepMetrics, Torchrun
 from kubetune_trainer.backends.instructlab_training import InstructLabTraining
 from kubetune_trainer.backends.mini_trainer import MiniTrainer
+from kubetune_trainer.backends.trl_peft.backend import TrlPeft
 from kubetune_trainer.contract import CheckpointPolicy
 
-BACKENDS = {"sft": InstructLabTraining, "osft": MiniTrainer}
+BACKENDS = {"sft": InstructLabTraining, "osft": MiniTrainer, "lora_sft": TrlPeft}
 STEPS_PER_EPOCH = 3  # 48 samples by 20: the last batch of an epoch is short
 EPOCHS = 3
 RATIO = 0.3
@@ -26,6 +28,11 @@ PARAMETERS: Mapping[str, Any] = {
     "num_epochs": EPOCHS,
     "warmup_steps": 1,
 }
+OWN: Mapping[str, Mapping[str, Any]] = {
+    "osft": {"unfreeze_rank_ratio": RATIO},
+    "lora_sft": LoRASFTParameters(**PARAMETERS | {"learning_rate": 2e-2, "merge_adapter": True}).filled(None),
+}
+"""lora_sft ends with the merged model, which is looked at as the others' is."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +66,12 @@ def plan(
     resume_from: Path | None = None,
     **parameters: Any,
 ) -> BackendRun:
-    ratio = {"unfreeze_rank_ratio": RATIO} if algorithm == "osft" else {}
     return BackendRun(
         algorithm=algorithm,
         model_dir=model,
         data_file=data,
         output_dir=output_dir,
-        parameters={**PARAMETERS, **ratio, **parameters},
+        parameters={**PARAMETERS, **OWN.get(algorithm, {}), **parameters},
         torchrun=torchrun or Torchrun(),
         device="cpu",
         checkpoint=checkpoint or CheckpointPolicy(),

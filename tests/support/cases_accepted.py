@@ -88,6 +88,8 @@ ACCEPTED = [
     sft("checkpoints-by-samples", {T + "checkpointAtEpoch": False, T + "saveSamples": 1000}),
     osft("checkpoint-at-epoch-only", {T + "saveFinalCheckpoint": False, T + "checkpointAtEpoch": True}),
     sft("dataset-processed", {"spec.dataset.format": "processed"}),
+    sft("dataset-pretraining", {"spec.dataset.format": "pretraining"}),
+    osft("pretraining", {"spec.dataset.format": "pretraining"}),
     osft("processed-twice", {"spec.dataset.format": "processed", T + "useProcessedDataset": True}),
     osft("use-processed-alone", {T + "useProcessedDataset": True}),
     sft("dataset-configmap", {"spec.dataset.uri": "configMap://facts/train.jsonl"}),

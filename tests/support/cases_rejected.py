@@ -299,7 +299,6 @@ REJECTED = [
     # not in this version
     sft("tracking", {"spec.tracking": {"mlflow": {"trackingUri": "http://x"}}}, "spec.tracking", "not supported"),
     sft("tracking-empty", {"spec.tracking": {}}, "spec.tracking", "not supported"),
-    sft("pretraining", {"spec.dataset.format": "pretraining"}, "spec.dataset.format", "not supported"),
     sft("model-from-s3", {"spec.model.uri": "s3://bucket/key"}, "spec.model.uri", "not supported"),
     sft("dataset-from-s3", {"spec.dataset.uri": "s3://bucket/train.jsonl"}, "spec.dataset.uri", "not supported"),
     sft("output-to-s3", {"spec.output.uri": "s3://bucket/runs", "spec.nodes": 2}, "spec.output.uri", "not supported"),

@@ -67,6 +67,7 @@ class ScriptedBackend:
 
     name: ClassVar[str] = "scripted"
     algorithm: ClassVar[str] = "sft"
+    distributions: ClassVar[tuple[str, ...]] = ("pydantic", "not-installed")
 
     epochs: int = 2
     steps_per_epoch: int = 5

@@ -1,6 +1,6 @@
 """A model made on the spot: a llama or qwen2 of about 125k parameters, its tokenizer, and data that it can learn.
 
-`python tests/support/tiny.py DIR` writes DIR/tiny-llama and DIR/train.jsonl, which the jobs in examples/cpu name.
+`python tests/support/tiny.py DIR` writes DIR/tiny-llama, DIR/train.jsonl and DIR/documents.jsonl, which the jobs in examples/cpu name.
 """
 
 from __future__ import annotations
@@ -35,6 +35,14 @@ def write_messages(path: Path, rows: int = 48) -> Path:
     """Writes `rows` conversations as JSONL; returns the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(conversation(i)) + "\n" for i in range(rows)))
+    return path
+
+
+def write_documents(path: Path, rows: int = 48) -> Path:
+    """Writes the text of `rows` conversations as plain documents; returns the file."""
+    texts = (" ".join(message["content"] for message in conversation(i)["messages"]) for i in range(rows))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps({"document": text}) + "\n" for text in texts))
     return path
 
 
@@ -97,3 +105,4 @@ if __name__ == "__main__":
     target = Path(sys.argv[1])
     make_tiny_model(target / "tiny-llama")
     write_messages(target / "train.jsonl")
+    write_documents(target / "documents.jsonl")

@@ -49,8 +49,9 @@ def test_an_end_that_is_no_failure_is_left_to_the_summary(reason: str) -> None:
     assert told(JobStatus(attempts=(attempt(),)), JobStatus(attempts=(attempt(ended=NOW, reason=reason),))) == []
 
 
-def test_a_model_is_told_with_its_place() -> None:
-    assert told(JobStatus(), JobStatus(checkpoints=(checkpoint("hf"),))) == [
+@pytest.mark.parametrize("kind", ["hf", "adapter"])
+def test_weights_are_told_with_their_place(kind: str) -> None:
+    assert told(JobStatus(), JobStatus(checkpoints=(checkpoint(kind),))) == [
         ("good", "checkpoint of step 6 verified (1.5 MB): /here/runs/x")
     ]
 

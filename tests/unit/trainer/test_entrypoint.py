@@ -29,6 +29,7 @@ from kubetune_trainer.contract import (
 )
 from kubetune_trainer.entrypoint import in_resource_terms, last_line, main, write_outcome
 from kubetune_trainer.errors import ConfigurationError, DataError
+from kubetune_trainer.parameters import SFTParameters
 from kubetune_trainer.preemption import Terminated
 from kubetune_trainer.report import INTERVAL_ENV
 from kubetune_trainer.run import RunPlan, RunResult
@@ -107,6 +108,18 @@ REFUSED: list[tuple[str, Any, FailureClass, tuple[str, ...]]] = [
     ("no model", {"model": "/none"}, FailureClass.USER_ERROR, ("model.uri", "/none", "does not exist")),
     ("no data", {"dataset": "/none.jsonl"}, FailureClass.DATA_ERROR, ("dataset.uri", "/none.jsonl", "does not exist")),
     ("no output", {"output": "/proc/none"}, FailureClass.USER_ERROR, ("output.uri", "/proc/none", "cannot be written")),
+    (
+        "another algorithm's own parameter",
+        {"algorithm": "lora_sft", "backend": "trl-peft", "training": {"load_in_4bit": True}},
+        FailureClass.USER_ERROR,
+        ("loadIn4Bit", "bitsandbytes", "leave loadIn4Bit out"),
+    ),
+    (
+        "a layer that the model does not have",
+        {"algorithm": "lora_sft", "backend": "trl-peft", "training": {"target_modules": ["c_attn"]}},
+        FailureClass.USER_ERROR,
+        ("targetModules", "c_attn", "there are down_proj"),
+    ),
     ("liger", {"training": {"use_liger": True}}, FailureClass.USER_ERROR, ("useLiger", "needs a GPU")),
     (
         "all too long",
@@ -226,8 +239,12 @@ def outcome_of_file(path: Path) -> Outcome:
 
 def test_errors_speak_the_resources_language():
     error = ConfigurationError("max_tokens_per_gpu", 10, "is smaller than what max_seq_len keeps", "lower max_seq_len")
-    assert in_resource_terms(error) == "maxTokensPerGpu: 10 is smaller than what maxSeqLen keeps; lower maxSeqLen"
-    assert in_resource_terms(DataError("data_path", "/v/max_seq_len.jsonl", "x", "y")) == "dataset.uri: '/v/max_seq_len.jsonl' x; y"
+    assert (
+        in_resource_terms(error, SFTParameters.model_fields)
+        == "maxTokensPerGpu: 10 is smaller than what maxSeqLen keeps; lower maxSeqLen"
+    )
+    error = DataError("data_path", "/v/max_seq_len.jsonl", "x", "y")
+    assert in_resource_terms(error, SFTParameters.model_fields) == "dataset.uri: '/v/max_seq_len.jsonl' x; y"
 
 
 def test_no_descendant_is_left():

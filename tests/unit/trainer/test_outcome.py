@@ -56,6 +56,8 @@ def test_all_hold():
         ({"checkpoints": []}, FailureClass.BACKEND_ERROR, "no verified checkpoint of it: none was written"),
         ({"checkpoints": [checkpoint(5)]}, FailureClass.BACKEND_ERROR, "no verified checkpoint of it"),
         ({"checkpoints": [checkpoint(verified=False)], "problems": ["NaN in x"]}, FailureClass.BACKEND_ERROR, "NaN in x"),
+        ({"checkpoints": [checkpoint(kind="adapter")]}, FailureClass.BACKEND_ERROR, "no verified checkpoint"),
+        ({"owed": "adapter"}, FailureClass.BACKEND_ERROR, "no verified checkpoint"),
         ({"checkpoints": [checkpoint(kind="full-state")]}, FailureClass.BACKEND_ERROR, "no verified checkpoint"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from kubetune_trainer.errors import ConfigurationError
 from kubetune_trainer.parameters import PARAMETERS, SFT_DEFAULTS, OSFTParameters, SFTParameters
 
 OSFT = {
@@ -89,3 +90,28 @@ def test_allowed():
 def test_our_defaults_are_valid_and_only_where_the_backend_has_none():
     assert SFTParameters(**SFT_DEFAULTS).given() == SFT_DEFAULTS
     assert set(SFT_DEFAULTS) == {"effective_batch_size", "learning_rate", "max_seq_len"}
+
+
+def test_what_a_backend_is_given():
+    def sft(positions: int | None, **given: Any) -> tuple[int, int]:
+        filled = SFTParameters(**given).filled(positions)
+        return filled["max_seq_len"], filled["max_tokens_per_gpu"]
+
+    assert sft(None) == (4096, 4096)
+    assert sft(131072) == (4096, 4096)
+    assert sft(2048) == (2048, 2048)
+    assert sft(2048, max_seq_len=3000) == (3000, 3000)  # the user's word stands
+    assert sft(None, max_tokens_per_gpu=1000) == (1000, 1000)
+    assert sft(None, max_seq_len=100, max_tokens_per_gpu=1000) == (100, 1000)
+    assert OSFTParameters(**OSFT).filled(64) == OSFT
+
+
+def test_the_last_step_must_be_saved():
+    refused = {"checkpoint_at_epoch": False, "save_samples": 16, "num_epochs": 3}
+    SFTParameters(**refused).check_samples(32)
+    SFTParameters(**refused | {"checkpoint_at_epoch": True}).check_samples(33)
+    SFTParameters(save_samples=16).check_samples(33)
+    OSFTParameters(**OSFT).check_samples(33)
+    with pytest.raises(ConfigurationError, match="3 epochs of 33 samples") as caught:
+        SFTParameters(**refused).check_samples(33)
+    assert caught.value.field == "save_samples"

@@ -7,6 +7,7 @@ import logging
 import math
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,10 @@ from tiny import write_messages
 
 from kubetune_trainer.backends.base import BackendRun, Torchrun
 from kubetune_trainer.checkpoints import check_manifest, read_manifest
-from kubetune_trainer.contract import CheckpointPolicy, FailureClass, JobIdentity, Report
-from kubetune_trainer.data.preflight import PROBE, ModelFacts
+from kubetune_trainer.contract import CheckpointPolicy, FailureClass, JobIdentity, Report, WeightsKind
+from kubetune_trainer.data.preflight import PROBE
 from kubetune_trainer.errors import ConfigurationError, DataError, TrainingError
-from kubetune_trainer.parameters import OSFTParameters, SFTParameters
-from kubetune_trainer.plan import check_last_step_is_saved, fill_parameters
+from kubetune_trainer.parameters import SFTParameters
 from kubetune_trainer.preemption import GracefulStop, Terminated
 from kubetune_trainer.run import RunFailedError, RunPlan, run_training
 
@@ -91,6 +91,8 @@ def test_a_run_that_did_all_it_should(plan_of: Any, tmp_path: Path):
     manifest = read_manifest(out / "full_state" / "step_5")
     assert (manifest.step, manifest.epoch, manifest.world_size, manifest.attempt, manifest.job) == (5, 1, 1, 1, JOB)
     assert manifest.algorithm == "sft"
+    assert {"kubetune", "torch", "pydantic"} <= set(manifest.versions)  # the backend's own among them
+    assert "not-installed" not in manifest.versions
     assert set(result.seconds) == {"preflight", "tokenise", "train", "verify"}
     assert seen["during"].progress is not None
     assert seen["during"].progress.step < 10
@@ -126,6 +128,40 @@ def test_every_fault_is_a_failure(plan_of: Any, script: dict[str, Any], failure:
     assert caught.value.result.checkpoint is None
     assert caught.value.outcome.exit_code == 1
     assert isinstance(caught.value, TrainingError)
+
+
+def test_the_next_attempt_and_the_other_node_take_the_tokenised_data(plan_of: Any, tmp_path: Path, tiny_data: Path):
+    given = {"dataset": str(tiny_data), "dataset_format": "messages", "parameters": SFTParameters(effective_batch_size=8)}
+    first = run_training(plan_of(**given))
+    job = tmp_path / "job"
+    second = run_training(plan_of(**given, attempt=2, output_dir=job / "attempt-2"))
+    worker = Torchrun(nnodes=2, node_rank=1, endpoint="localhost:1")
+    on_worker = run_training(plan_of(**given, attempt=3, output_dir=job / "attempt-3", torchrun=worker))
+
+    assert [result.data.reused for result in (first, second, on_worker) if result.data] == [False, True, True]
+    assert {path.name for path in job.iterdir()} == {"attempt-1", "attempt-2", "attempt-3", "data-cache"}
+    assert (job / "attempt-3" / "data" / "node-1" / "data.jsonl").samefile(job / "attempt-1" / "data" / "node-0" / "data.jsonl")
+
+
+def test_the_cache_can_be_elsewhere_or_off(plan_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("KUBETUNE_DATA_CACHE", str(tmp_path / "shared"))
+    run_training(plan_of())
+    result = run_training(plan_of(attempt=2, output_dir=tmp_path / "another" / "attempt-2"))
+    assert result.data is not None
+    assert result.data.reused
+    monkeypatch.setenv("KUBETUNE_DATA_CACHE", "off")
+    run_training(plan_of(attempt=3, output_dir=tmp_path / "third" / "attempt-3"))
+
+    assert not list(tmp_path.glob("*/data-cache"))
+
+
+def test_a_limit_of_the_data_is_a_refusal_before_anything_is_launched(plan_of: Any, monkeypatch: pytest.MonkeyPatch):
+    """All rows of the data are equal."""
+    monkeypatch.setenv("KUBETUNE_DATA_REFUSE_DUPLICATE_PERCENT", "90")
+    backend = ScriptedBackend()
+    with pytest.raises(DataError, match=r"39 of 40 rows \(97.5 %\) repeat an earlier one"):
+        run_training(plan_of(backend))
+    assert not backend.runs
 
 
 def test_a_failed_run_leaves_what_the_next_can_resume_from(plan_of: Any, tmp_path: Path):
@@ -212,25 +248,6 @@ def test_an_attempts_directory_must_be_new(plan_of: Any, tmp_path: Path):
     assert backend.runs == []
 
 
-def test_the_library_sets_an_earlier_run_aside(plan_of: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    """Both libraries would go on from its full state without a word."""
-    out = tmp_path / "mine"
-    out.mkdir()
-    (out / "notes.txt").write_text("the user's own")
-    for count in (1, 2):
-        result = run_training(plan_of(job=None, output_dir=out, output_uri=str(out)))
-        assert len(result.losses) == 10
-        assert result.checkpoint is not None
-        assert result.checkpoint.uri == str(out / "hf_format" / "samples_80")
-        assert len(list(out.glob("full_state.previous-*"))) == count - 1
-    run_training(plan_of(job=None, output_dir=out, output_uri=str(out)))
-
-    assert sorted(p.name for p in out.glob("hf_format*")) == ["hf_format", "hf_format.previous-1", "hf_format.previous-2"]
-    assert len(list(out.glob("training_params_and_metrics*.previous-*"))) == 2
-    assert (out / "notes.txt").read_text() == "the user's own"
-    assert "is an earlier run's: renamed to" in caplog.text
-
-
 def test_nothing_is_launched_where_the_input_is_bad(plan_of: Any, tmp_path: Path):
     backend = ScriptedBackend()
     (tmp_path / "file").write_text("in the way")
@@ -254,6 +271,30 @@ def test_nothing_is_launched_where_the_input_is_bad(plan_of: Any, tmp_path: Path
             run_training(plan_of(backend, **change))
         assert caught.value.field == field, change
     assert backend.runs == []
+
+
+def test_each_kind_of_weights_is_read_back_by_the_algorithms_own_verifier(plan_of: Any, tiny_model: Path):
+    class Adapters(ScriptedBackend):
+        def found(self, run: BackendRun, steps: list[Any]) -> list[Any]:
+            found = super().found(run, steps)
+            return [replace(c, kind="adapter") if c.kind == "hf" else c for c in found]
+
+    class OwesAnAdapter(SFTParameters):
+        @property
+        def owed_kind(self) -> WeightsKind:
+            return "adapter"
+
+    seen: list[tuple[Path, Path]] = []
+    parameters = OwesAnAdapter(num_epochs=2, effective_batch_size=8)
+    verifiers = {"adapter": lambda path, base: seen.append((path, base)) or []}
+    result = run_training(plan_of(Adapters(save=save_empty), parameters=parameters, verifiers=verifiers))
+    assert result.checkpoint is not None
+    assert (result.checkpoint.kind, result.checkpoint.step) == ("adapter", 10)
+    assert [(path.name, base) for path, base in seen] == [("samples_40", tiny_model), ("samples_80", tiny_model)]
+
+    bad = plan_of(Adapters(), job=None, parameters=parameters, verifiers={"adapter": lambda *_: ["is of lead"]})
+    with pytest.raises(RunFailedError, match="samples_80 is of lead"):
+        run_training(bad)
 
 
 def test_a_gpu_that_is_not_there(plan_of: Any, monkeypatch: pytest.MonkeyPatch):
@@ -372,33 +413,6 @@ def test_data_directory_of_the_users(plan_of: Any, tmp_path: Path):
         tmp_path / "tokens" / "data.jsonl",
         tmp_path / "tokens" / "node-1" / "data.jsonl",
     ]
-
-
-def test_defaults():
-    def sft(facts: int | None, **given: Any) -> tuple[int, int]:
-        filled = fill_parameters("sft", SFTParameters(**given), ModelFacts(facts, None))
-        return filled["max_seq_len"], filled["max_tokens_per_gpu"]
-
-    assert sft(None) == (4096, 4096)
-    assert sft(131072) == (4096, 4096)
-    assert sft(2048) == (2048, 2048)
-    assert sft(2048, max_seq_len=3000) == (3000, 3000)  # the user's word stands
-    assert sft(None, max_tokens_per_gpu=1000) == (1000, 1000)
-    assert sft(None, max_seq_len=100, max_tokens_per_gpu=1000) == (100, 1000)
-    osft = OSFTParameters(
-        unfreeze_rank_ratio=0.3, effective_batch_size=8, max_tokens_per_gpu=64, max_seq_len=128, learning_rate=1e-5
-    )
-    assert fill_parameters("osft", osft, ModelFacts(64, None)) == osft.given()
-
-
-def test_the_last_step_must_be_saved():
-    refused = {"checkpoint_at_epoch": False, "save_samples": 16, "num_epochs": 3}
-    check_last_step_is_saved(refused, 32)
-    check_last_step_is_saved({**refused, "checkpoint_at_epoch": True}, 33)
-    check_last_step_is_saved({"save_samples": 16}, 33)
-    with pytest.raises(ConfigurationError, match="3 epochs of 33 samples") as caught:
-        check_last_step_is_saved(refused, 33)
-    assert caught.value.field == "save_samples"
 
 
 def test_a_monitor_that_stumbles_stops_nothing(plan_of: Any, caplog: pytest.LogCaptureFixture):

@@ -3,13 +3,14 @@ import re
 import pytest
 
 from kubetune_trainer.errors import ConfigurationError
+from kubetune_trainer.parameters import PARAMETERS, SFTParameters
 from kubetune_trainer.validation import parameters_of
 
 OSFT = {"unfreeze_rank_ratio": 0.3, "effective_batch_size": 8, "max_tokens_per_gpu": 512, "max_seq_len": 256, "learning_rate": 1e-5}
 
 
 def test_what_is_none_is_not_set() -> None:
-    assert parameters_of("sft", {"num_epochs": 2, "seed": None}).given() == {"num_epochs": 2}
+    assert parameters_of(SFTParameters, {"num_epochs": 2, "seed": None}).given() == {"num_epochs": 2}
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_what_is_wrong_names_the_argument_its_value_and_the_remedy(
     algorithm: str, values: dict[str, object], field: str, words: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        parameters_of(algorithm, values)
+        parameters_of(PARAMETERS[algorithm], values)
     assert caught.value.field == field
     assert words in str(caught.value)
     assert not re.search("[a-z][A-Z]", str(caught.value).replace(caught.value.remedy, ""))  # Python's names, not the resource's

@@ -1,21 +1,27 @@
-"""The library: sft() and osft(), with the arguments of the usage documents."""
+"""The library's algorithms: from the usage documents' arguments to a validated run. `documented` holds sft() and osft()."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+import logging
+import os
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, ParamSpec, TypeVar
 
 from kubetune_trainer.backends.base import Backend, Torchrun
+from kubetune_trainer.backends.further import Further, TakesFurther
 from kubetune_trainer.contract import CheckpointPolicy
 from kubetune_trainer.errors import ConfigurationError
-from kubetune_trainer.parameters import PARAMETERS
+from kubetune_trainer.parameters import OSFTParameters, SFTParameters, TrainingParameters
 from kubetune_trainer.registry import create_algorithm
 from kubetune_trainer.validation import parameters_of, unknown_name
 
 if TYPE_CHECKING:
+    from kubetune_trainer.checkpoints import Verifier
     from kubetune_trainer.run import RunPlan, RunResult
 
 Device = Literal["gpu", "cpu"]
@@ -29,10 +35,40 @@ NODES: dict[str, Any] = {"nproc_per_node": int, "nnodes": int, "node_rank": int,
 ALIASES = {"osft": {"batch_size": "effective_batch_size"}}
 
 
+logger = logging.getLogger(__name__)
+
+Parameters = TypeVar("Parameters", bound=TrainingParameters)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def missing_is_none(function: Callable[P, R]) -> Callable[P, R]:
+    """Lets the validation speak of a required argument that is not given, instead of Python's TypeError."""
+    signature = inspect.signature(function)
+    kinds = inspect.Parameter
+    required = [name for name, p in signature.parameters.items() if p.default is kinds.empty and p.kind is not kinds.VAR_KEYWORD]
+
+    @functools.wraps(function)
+    def called(*positional: P.args, **named: P.kwargs) -> R:
+        given = signature.bind_partial(*positional, **named).arguments
+        named.update({name: None for name in required if name not in given})
+        return function(*positional, **named)
+
+    return called
+
+
+def call(algorithm: str, arguments: dict[str, Any]) -> RunResult:
+    """`arguments` are a function's own locals: the backend is taken out, and what is beside its parameters put among them."""
+    backend, further = arguments.pop("backend"), arguments.pop("further")
+    result: RunResult = create_algorithm(algorithm, backend).train(**arguments, **further)
+    return result
+
+
 class TrainingAlgorithm:
-    """What SFTAlgorithm and OSFTAlgorithm share."""
+    """What all algorithms share: one is a subclass that says its name and the class of its parameters."""
 
     name: ClassVar[str]
+    parameters: ClassVar[type[TrainingParameters]]
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
@@ -54,31 +90,36 @@ class TrainingAlgorithm:
         from kubetune_trainer.run import RunPlan
 
         given = without_aliases(self.name, {k: v for k, v in arguments.items() if v is not None})
-        known = {*PLACES, *NODES, "device", *PARAMETERS[self.name].model_fields}
-        for name in given:
-            if name not in known:
-                raise unknown_name("argument", name, known)
-        for name in PLACES:
-            if not given.get(name):
-                raise ConfigurationError(name, given.get(name), "is missing", "give its path")
-        elsewhere = {*PLACES, *NODES, "device"}
-        parameters = parameters_of(self.name, {k: v for k, v in given.items() if k not in elsewhere})
-        output_dir = Path(given["ckpt_output_dir"]).absolute()
+        fields = self.parameters.model_fields
+        known = {*PLACES, *NODES, "device", *fields}
+        further = further_arguments(self.backend, {k: v for k, v in given.items() if k not in known}, known)
+        model, dataset, output = (place(given, name) for name in PLACES)
+        device = device_of(given.get("device"))
+        parameters = without_liger(parameters_of(self.parameters, {k: v for k, v in given.items() if k in fields}), device)
+        output_dir = Path(output).expanduser().absolute()
         data_dir = getattr(parameters, "data_output_dir", None)
         return RunPlan(
             algorithm=self.name,
             backend=self.backend,
-            model=given["model_path"],
-            dataset=given["data_path"],
+            model=model,
+            dataset=dataset,
             dataset_format="processed" if getattr(parameters, "use_processed_dataset", None) else "messages",
             output_dir=output_dir,
             output_uri=str(output_dir),
             parameters=parameters,
+            further=further,
             torchrun=torchrun_of(given),
-            device=device_of(given.get("device")),
+            device=device,
             checkpoint=CheckpointPolicy(every_epoch=getattr(parameters, "accelerate_full_state_at_epoch", None) is not False),
             data_dir=Path(data_dir).absolute() if data_dir else None,
+            verifiers=self.verifiers(),
         )
+
+    def verifiers(self) -> Mapping[str, Verifier]:
+        """How each kind of checkpoint that holds weights is read back."""
+        from kubetune_trainer.plan import plain_verifiers
+
+        return plain_verifiers()
 
     def get_required_params(self) -> dict[str, Any]:
         """Argument name to type: the three places first, then the required parameters."""
@@ -89,7 +130,7 @@ class TrainingAlgorithm:
         return {**self._fields(required=False), **NODES, "device": str}
 
     def _fields(self, *, required: bool) -> dict[str, Any]:
-        fields = PARAMETERS[self.name].model_fields
+        fields = self.parameters.model_fields
         return {name: plain_type(f.annotation) for name, f in fields.items() if f.is_required() == required}
 
 
@@ -97,12 +138,14 @@ class SFTAlgorithm(TrainingAlgorithm):
     """Supervised fine-tuning."""
 
     name: ClassVar[str] = "sft"
+    parameters: ClassVar[type[TrainingParameters]] = SFTParameters
 
 
 class OSFTAlgorithm(TrainingAlgorithm):
     """Orthogonal subspace fine-tuning (arXiv:2504.07097)."""
 
     name: ClassVar[str] = "osft"
+    parameters: ClassVar[type[TrainingParameters]] = OSFTParameters
 
 
 def without_aliases(algorithm: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,6 +160,37 @@ def without_aliases(algorithm: str, given: Mapping[str, Any]) -> dict[str, Any]:
         if alias in given and name in given:
             raise ConfigurationError(alias, given[alias], f"says the same as {name} ({given[name]!r})", "give only one of them")
     return {aliases.get(name, name): value for name, value in given.items()}
+
+
+def further_arguments(backend: Backend, unknown: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """What is no argument of ours, as arguments of the backend's own.
+
+    Raises:
+        ConfigurationError: a name that neither knows, or one that cannot be handed through, or a value of the wrong type.
+
+    """
+    if not unknown:
+        return {}
+    further = backend.further() if isinstance(backend, TakesFurther) else Further(backend.name, {}, {})
+    for name in unknown:
+        if name not in further.types and name not in further.taken:
+            raise unknown_name("argument", name, {*known, *further.names})
+    return {name: further.check(name, value) for name, value in unknown.items()}
+
+
+def place(given: Mapping[str, Any], name: str) -> str:
+    """A path as text.
+
+    Raises:
+        ConfigurationError: missing, or no path.
+
+    """
+    value = given.get(name)
+    if value is None or value == "":
+        raise ConfigurationError(name, value, "is missing", "give its path")
+    if not isinstance(value, str | os.PathLike):
+        raise ConfigurationError(name, value, "is no path", "give it as a string")
+    return os.fspath(value)
 
 
 def torchrun_of(given: Mapping[str, Any]) -> Torchrun:
@@ -171,6 +245,14 @@ def device_of(device: object) -> Device:
     raise ConfigurationError("device", device, "is not known", 'use "gpu" or "cpu"')
 
 
+def without_liger(parameters: Parameters, device: Device) -> Parameters:
+    """Liger's kernels only make a GPU faster: a script that asks for them still runs where there is none, and is told so."""
+    if device == "gpu" or not parameters.use_liger:
+        return parameters
+    logger.warning("use_liger has no effect on the CPU: Liger's kernels need a GPU")
+    return parameters.model_copy(update={"use_liger": None})
+
+
 def plain_type(annotation: Any) -> Any:
     """The type a user would write: without None, bounds and the list of allowed words (Annotated, Optional, Literal)."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
@@ -181,152 +263,3 @@ def plain_type(annotation: Any) -> Any:
     if origin in (typing.Union, types.UnionType):
         return plain_type(next(a for a in arguments if a is not type(None)))
     return list[plain_type(arguments[0])] if origin is list else annotation  # type: ignore[misc]  # made at run time
-
-
-def sft(  # noqa: PLR0913 - the usage document's arguments
-    model_path: str,
-    data_path: str,
-    ckpt_output_dir: str,
-    *,
-    backend: str = "instructlab-training",
-    num_epochs: int | None = None,
-    effective_batch_size: int | None = None,
-    learning_rate: float | None = None,
-    max_seq_len: int | None = None,
-    max_tokens_per_gpu: int | None = None,
-    data_output_dir: str | None = None,
-    save_samples: int | None = None,
-    warmup_steps: int | None = None,
-    accelerate_full_state_at_epoch: bool | None = None,
-    checkpoint_at_epoch: bool | None = None,
-    seed: int | None = None,
-    use_liger: bool | None = None,
-    nproc_per_node: int | None = None,
-    nnodes: int | None = None,
-    node_rank: int | None = None,
-    rdzv_id: int | str | None = None,
-    rdzv_endpoint: str | None = None,
-    device: Device | None = None,
-    **unknown: Any,
-) -> RunResult:
-    """Supervised fine-tuning of all weights. None is "not set".
-
-    Args:
-        model_path: Hugging Face model directory.
-        data_path: JSONL file, a conversation ({"messages": [...]}) a line.
-        ckpt_output_dir: where everything is written; checkpoints are in hf_format/ below it.
-        backend: "instructlab-training".
-        num_epochs: passes over the data. Default 1.
-        effective_batch_size: samples an optimizer step, over all processes. Default 128.
-        learning_rate: peak rate of AdamW. Default 2e-5.
-        max_seq_len: tokens; longer samples are left out and counted. Default 4096, or what the model can take.
-        max_tokens_per_gpu: tokens of a mini-batch on one GPU, at least max_seq_len. Default max_seq_len.
-        data_output_dir: where the tokenised data set goes. Default: below ckpt_output_dir.
-        save_samples: save a checkpoint at exact multiples of this many samples; 0 for never. Default 0.
-        warmup_steps: steps over which the rate rises from 0. Default 0.
-        accelerate_full_state_at_epoch: save the full training state between epochs. Default True.
-        checkpoint_at_epoch: save a Hugging Face checkpoint at the end of each epoch. Default True.
-        seed: of shuffling and dropout. Default 42.
-        use_liger: Liger's kernels, GPU only. Default False.
-        nproc_per_node: processes (GPUs) on this node. Default 1.
-        nnodes: nodes. Default 1.
-        node_rank: this node, from 0. Default 0.
-        rdzv_id: the same on all nodes of one run.
-        rdzv_endpoint: the first node's host:port; "" for a single node.
-        device: "gpu" or "cpu". Default: a GPU if torch sees one.
-        unknown: refused, with the nearest known name.
-
-    Returns:
-        kubetune_trainer.run.RunResult: the steps, losses, seconds by phase and the verified checkpoint.
-
-    Raises:
-        ConfigurationError: (a ValueError) an argument or the data must be changed; names it, its value and the remedy.
-        TrainingError: the run failed or did not do all that it should have.
-
-    """
-    arguments = {**locals()}
-    return call("sft", arguments)
-
-
-def osft(  # noqa: PLR0913 - the usage document's arguments
-    model_path: str,
-    data_path: str,
-    ckpt_output_dir: str,
-    *,
-    unfreeze_rank_ratio: float,
-    max_tokens_per_gpu: int,
-    max_seq_len: int,
-    learning_rate: float,
-    effective_batch_size: int | None = None,
-    batch_size: int | None = None,
-    backend: str = "mini-trainer",
-    num_epochs: int | None = None,
-    warmup_steps: int | None = None,
-    seed: int | None = None,
-    target_patterns: list[str] | None = None,
-    use_processed_dataset: bool | None = None,
-    unmask_messages: bool | None = None,
-    use_liger: bool | None = None,
-    osft_memory_efficient_init: bool | None = None,
-    lr_scheduler: str | None = None,
-    lr_scheduler_kwargs: dict[str, Any] | None = None,
-    checkpoint_at_epoch: bool | None = None,
-    save_final_checkpoint: bool | None = None,
-    nproc_per_node: int | None = None,
-    nnodes: int | None = None,
-    node_rank: int | None = None,
-    rdzv_id: int | str | None = None,
-    rdzv_endpoint: str | None = None,
-    device: Device | None = None,
-    **unknown: Any,
-) -> RunResult:
-    """Orthogonal subspace fine-tuning (arXiv:2504.07097): trains the directions of the smallest singular values. None is "not set".
-
-    Args:
-        model_path: Hugging Face model directory.
-        data_path: JSONL file, a conversation ({"messages": [...]}) a line, or tokenised samples (use_processed_dataset).
-        ckpt_output_dir: where everything is written; checkpoints are in hf_format/ below it.
-        unfreeze_rank_ratio: share of each matrix's singular directions that is trained, 0 to 1; seldom more than 0.5.
-        max_tokens_per_gpu: tokens of a mini-batch on one GPU.
-        max_seq_len: tokens; longer samples are left out and counted.
-        learning_rate: peak rate of AdamW.
-        effective_batch_size: samples an optimizer step, over all processes. Required, by this name or the next.
-        batch_size: another name of effective_batch_size; both are refused.
-        backend: "mini-trainer".
-        num_epochs: passes over the data. Default 1.
-        warmup_steps: steps over which the rate rises from 0. Default 0.
-        seed: of shuffling and dropout. Default 42.
-        target_patterns: substrings of the names of the matrices to decompose. Default: the backend's for the model.
-        use_processed_dataset: the data is tokenised: input_ids and labels a line. Default False.
-        unmask_messages: count all but system messages in the loss. Default False: assistant turns only.
-        use_liger: Liger's kernels, GPU only. Default False.
-        osft_memory_efficient_init: accepted, warned of and ignored: the backend always does it.
-        lr_scheduler: transformers' name of the schedule. Default "cosine".
-        lr_scheduler_kwargs: its further arguments. Default none.
-        checkpoint_at_epoch: save a Hugging Face checkpoint at the end of each epoch. Default False.
-        save_final_checkpoint: save one after the last step. Default True.
-        nproc_per_node: processes (GPUs) on this node. Default 1.
-        nnodes: nodes. Default 1.
-        node_rank: this node, from 0. Default 0.
-        rdzv_id: the same on all nodes of one run.
-        rdzv_endpoint: the first node's host:port; "" for a single node.
-        device: "gpu" or "cpu". Default: a GPU if torch sees one.
-        unknown: refused, with the nearest known name.
-
-    Returns:
-        kubetune_trainer.run.RunResult: the steps, losses, seconds by phase and the verified checkpoint.
-
-    Raises:
-        ConfigurationError: (a ValueError) an argument or the data must be changed; names it, its value and the remedy.
-        TrainingError: the run failed or did not do all that it should have.
-
-    """
-    arguments = {**locals()}
-    return call("osft", arguments)
-
-
-def call(algorithm: str, arguments: dict[str, Any]) -> RunResult:
-    """`arguments` are a function's own locals: the backend is taken out, and what it does not know is put beside the rest."""
-    backend, unknown = arguments.pop("backend"), arguments.pop("unknown")
-    result: RunResult = create_algorithm(algorithm, backend).train(**arguments, **unknown)
-    return result

@@ -115,6 +115,10 @@ class CheckpointPolicy(Message):
     keep: int = Field(default=1, ge=1, description="How many full states stay on disk; the oldest go first.")
 
 
+WeightsKind = Literal["hf", "adapter"]
+CheckpointKind = Literal["hf", "adapter", "full-state"]
+
+
 class Checkpoint(Message):
     """One checkpoint that was verified (or found wanting) by reading it back."""
 
@@ -122,11 +126,13 @@ class Checkpoint(Message):
     step: int = Field(ge=0, description="Optimizer steps that it holds, counted over the whole run.")
     epoch: int | None = Field(default=None, ge=0, description="Complete epochs that it holds.")
     bytes: int = Field(ge=0, description="Size on disk, the manifest not counted.")
-    kind: Literal["hf", "full-state"] = Field(
-        description="hf: a Hugging Face directory that `transformers` loads. full-state: weights, optimizer, schedule and "
-        "random state, from which the next attempt goes on."
+    kind: CheckpointKind = Field(
+        description="hf: a Hugging Face directory that `transformers` loads. adapter: what `peft` puts onto the base model. "
+        "full-state: weights, optimizer, schedule and random state, from which the next attempt goes on."
     )
-    verified: bool = Field(description="Every file was read back after the save: sizes, hashes, and for hf keys, shapes, no NaN.")
+    verified: bool = Field(
+        description="Every file was read back after the save: sizes, hashes, and but for full-state keys, shapes, no NaN."
+    )
     time: datetime | None = Field(default=None, description="When it was verified.")
 
 
@@ -241,7 +247,7 @@ class Outcome(Message):
     attempt: int = Field(ge=1)
     step: int = Field(default=0, ge=0)
     total_steps: int | None = Field(default=None, ge=0)
-    checkpoint: Checkpoint | None = Field(default=None, description="The verified Hugging Face checkpoint of the last step.")
+    checkpoint: Checkpoint | None = Field(default=None, description="The verified checkpoint of the last step's weights.")
     failure: FailureClass | None = Field(default=None, alias="class")
     message: str = ""
     exit_code: int = Field(default=0)

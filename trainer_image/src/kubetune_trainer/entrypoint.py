@@ -9,7 +9,7 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import psutil
@@ -20,7 +20,6 @@ from kubetune_trainer.api_report import ApiReporter, api_reporter
 from kubetune_trainer.contract import CONTRACT_ENV, TERMINATION_LOG, TERMINATION_LOG_ENV, Contract, FailureClass, Outcome, Report
 from kubetune_trainer.errors import ConfigurationError
 from kubetune_trainer.outcome import classify, exit_code
-from kubetune_trainer.parameters import PARAMETERS
 from kubetune_trainer.preemption import GracefulStop, Terminated
 from kubetune_trainer.report import file_reporter, interval_of
 from kubetune_trainer.run import RunFailedError, RunPlan, run_training
@@ -47,7 +46,7 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
     """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     adopt_orphans()
-    attempt, stop = 1, GracefulStop()
+    attempt, contract, stop = 1, None, GracefulStop()
     try:
         stop.install()
         contract = contract_of(environment)
@@ -58,7 +57,7 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
     except RunFailedError as error:
         outcome = error.outcome
     except ConfigurationError as error:
-        outcome = failed(attempt, error.failure_class, in_resource_terms(error))
+        outcome = failed(attempt, error.failure_class, in_resource_terms(error, parameter_names(contract)))
     except Exception as error:
         logger.exception("the attempt failed")
         outcome = unexpected(attempt, error)
@@ -92,26 +91,27 @@ def contract_of(environment: Mapping[str, str]) -> Contract:
 
 def run_attempt(contract: Contract, environment: Mapping[str, str], stop: GracefulStop) -> Outcome:
     """One attempt on this node, by the same path as the library's calls."""
-    from kubetune_trainer.registry import get_backend
+    from kubetune_trainer.registry import create_algorithm
     from kubetune_trainer.rendezvous import torchrun_of
     from kubetune_trainer.validation import parameters_of
 
-    backend = get_backend(contract.algorithm, contract.backend)
+    algorithm = create_algorithm(contract.algorithm, contract.backend)
     torchrun = torchrun_of(contract, environment)
     report = reporter_of(contract, torchrun.node_rank, environment)
     plan = RunPlan(
         algorithm=contract.algorithm,
-        backend=backend,
+        backend=algorithm.backend,
         model=contract.model,
         dataset=contract.dataset,
         dataset_format=contract.dataset_format,
         output_dir=Path(contract.attempt_dir),
         output_uri=contract.attempt_uri,
-        parameters=parameters_of(contract.algorithm, contract.training),  # once more: operator and image may differ in age
+        parameters=parameters_of(algorithm.parameters, contract.training),  # once more: operator and image may differ in age
         torchrun=torchrun,
         device=contract.device,
         checkpoint=contract.checkpoint,
         resume_from=contract.resume_from,
+        verifiers=algorithm.verifiers(),
         job=contract.job,
         attempt=contract.attempt,
         report=report,
@@ -137,9 +137,19 @@ def reporter_of(contract: Contract, node_rank: int, environment: Mapping[str, st
     return api_reporter(contract, environment)
 
 
-def in_resource_terms(error: ConfigurationError) -> str:
+def parameter_names(contract: Contract | None) -> Iterable[str]:
+    """The library's names of the parameters of the contract's algorithm; none where there is no such algorithm."""
+    from kubetune_trainer.registry import AlgorithmRegistry
+
+    try:
+        return AlgorithmRegistry.get_algorithm(contract.algorithm).parameters.model_fields if contract else ()
+    except ConfigurationError:
+        return ()
+
+
+def in_resource_terms(error: ConfigurationError, parameters: Iterable[str]) -> str:
     """The error's text with the resource's names in place of the library's: its reader wrote YAML."""
-    names = {name: to_camel(name) for kind in PARAMETERS.values() for name in kind.model_fields} | RESOURCE_NAMES
+    names = {name: to_camel(name) for name in parameters} | RESOURCE_NAMES
     pattern = re.compile(rf"\b({'|'.join(names)})\b")
 
     def translated(text: str) -> str:

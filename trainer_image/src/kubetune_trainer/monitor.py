@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint, StepMetrics
-from kubetune_trainer.checkpoints import Manifest, has_weights, verify_hf, write_manifest
+from kubetune_trainer.checkpoints import Manifest, has_weights, write_manifest
 from kubetune_trainer.contract import MANIFEST_NAME, Checkpoint, Report, newest
 from kubetune_trainer.plan import RunPlan
 from kubetune_trainer.progress import MetricsReader, progress_of, total_steps
@@ -101,7 +101,7 @@ class Monitor:
         return found.step > self.resumed_step and found.path not in self._found and found.path not in self.problems
 
     def _is_complete(self, found: FoundCheckpoint, *, returned: bool) -> bool:
-        """A full state gets its name when it is whole. A Hugging Face directory grows in place: it is whole once every rank
+        """A full state gets its name when it is whole. A directory of weights grows in place: it is whole once every rank
         went on, which a later step proves, or the backend's return.
         """
         return returned or found.kind == "full-state" or (bool(self.steps) and self.steps[-1].step > found.step)
@@ -110,17 +110,17 @@ class Monitor:
         problems: list[str] = []
         size = 0
         try:
-            if found.kind == "hf":
-                problems = verify_hf(found.path, self.run.model_dir)
+            if found.kind != "full-state":
+                problems = self.plan.verifiers[found.kind](found.path, self.run.model_dir)
             if not problems:
-                size = write_manifest(found.path, self._manifest(found)).total_bytes
+                size = write_manifest(found.path, self._manifest(found), self.plan.backend.distributions).total_bytes
         except FileNotFoundError:
             logger.info("%s was removed while it was read (an older state makes room for a newer one)", found.path)
             return
         if problems:
             self.problems[found.path] = problems
             logger.error("%s is no checkpoint: %s", self.plan.uri_of(found.path), "; ".join(problems))
-            if not has_weights(found.path):
+            if found.kind == "hf" and not has_weights(found.path):
                 return
         checkpoint = Checkpoint(
             uri=self.plan.uri_of(found.path),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from kubetune_trainer.backends.base import StepMetrics
-from kubetune_trainer.contract import Checkpoint, ExitCode, FailureClass, Outcome
+from kubetune_trainer.contract import Checkpoint, ExitCode, FailureClass, Outcome, WeightsKind
 from kubetune_trainer.errors import ConfigurationError, TrainingError
 
 
@@ -27,6 +27,7 @@ class Evidence:
     error: BaseException | None = None  # what the backend raised
     resumed_from: str | None = None
     needs_checkpoint: bool = True  # False on the nodes that do not judge the shared output
+    owed: WeightsKind = "hf"  # what the last step's checkpoint must be
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Verdict:
 
 def judge(evidence: Evidence) -> Outcome:
     """Reached the end only if ALL hold: the backend returned, the last step is the run's last, its loss is finite, and a
-    Hugging Face checkpoint of that step, new in this run, was verified.
+    checkpoint of that step, new in this run and of the kind owed, was verified.
     """
     verdict = _verdict(evidence)
     return Outcome(
@@ -94,7 +95,7 @@ def where_it_ended(evidence: Evidence) -> str:
 
 
 def _by_checkpoint(evidence: Evidence, step: int) -> Verdict:
-    candidates = [found for found in evidence.checkpoints if found.kind == "hf" and found.step == step]
+    candidates = [found for found in evidence.checkpoints if found.kind == evidence.owed and found.step == step]
     verified = next((found for found in reversed(candidates) if found.verified), None)
     if verified is not None:
         return Verdict(message=f"reached step {step} of {step}; verified {verified.uri}", checkpoint=verified)

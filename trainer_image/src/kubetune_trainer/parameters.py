@@ -12,6 +12,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from kubetune_trainer.contract import WeightsKind
+from kubetune_trainer.errors import ConfigurationError
+
 SFT_DEFAULTS: dict[str, Any] = {"effective_batch_size": 128, "learning_rate": 2e-5, "max_seq_len": 4096}
 """What sft() uses where instructlab-training has no default of its own, so that its three-argument form works.
 
@@ -43,7 +46,7 @@ Pattern = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class TrainingParameters(BaseModel):
-    """What both algorithms share. Unknown names are refused."""
+    """What all algorithms share. Each has a class of its own, whose methods say what the algorithm asks of a run."""
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True, protected_namespaces=())
 
@@ -66,6 +69,23 @@ class TrainingParameters(BaseModel):
     def given(self) -> dict[str, Any]:
         """Only what the user set, by Python name."""
         return self.model_dump(exclude_none=True)
+
+    @property
+    def owed_kind(self) -> WeightsKind:
+        """What the run must leave of its last step, verified, to have reached its end."""
+        return "hf"
+
+    def filled(self, max_positions: int | None) -> dict[str, Any]:
+        """What the backend is given: what the user set, with our defaults where the backend has none, by Python name.
+
+        `max_positions`: tokens that the model has positions for; None: it does not say. max_seq_len and max_tokens_per_gpu, which
+        tokenising needs, must be among the result.
+        """
+        del max_positions  # no default here depends on the model
+        return self.given()
+
+    def check_samples(self, samples: int) -> None:
+        """Refuses what does not go with the number of samples that are trained on; raises ConfigurationError."""
 
 
 class SFTParameters(TrainingParameters):
@@ -103,6 +123,24 @@ class SFTParameters(TrainingParameters):
         "Default: true (the backend's).",
     )
 
+    def filled(self, max_positions: int | None) -> dict[str, Any]:
+        """max_seq_len's default is lowered to the model's positions, and to max_tokens_per_gpu where only that is given."""
+        return with_lengths(SFT_DEFAULTS | self.given(), self.given(), max_positions)
+
+    def check_samples(self, samples: int) -> None:
+        """instructlab-training saves by samples only when their count is an exact multiple: the last step must be one.
+
+        Raises:
+            ConfigurationError: the run would end without a checkpoint of its last step.
+
+        """
+        every, epochs = self.save_samples, self.num_epochs or 1
+        if self.checkpoint_at_epoch is not False or not every or (samples * epochs) % every == 0:
+            return
+        problem = f"would leave no checkpoint of the last step: {epochs} epochs of {samples} samples are no multiple of it"
+        remedy = "leave checkpoint_at_epoch out, or choose a divisor of that count"
+        raise ConfigurationError("save_samples", every, problem, remedy)
+
     @model_validator(mode="after")
     def _room_for_the_longest_sample(self) -> Self:
         if self.max_tokens_per_gpu is not None and self.max_tokens_per_gpu < (self.max_seq_len or 1):
@@ -120,6 +158,14 @@ class SFTParameters(TrainingParameters):
                 "leave checkpointAtEpoch out or set saveSamples"
             )
         return self
+
+
+def with_lengths(filled: dict[str, Any], given: dict[str, Any], max_positions: int | None) -> dict[str, Any]:
+    """`filled` with the two lengths where they are not given: see SFT_DEFAULTS."""
+    if "max_seq_len" not in given:
+        limits = (SFT_DEFAULTS["max_seq_len"], max_positions, given.get("max_tokens_per_gpu"))
+        filled = filled | {"max_seq_len": min(limit for limit in limits if limit)}
+    return {"max_tokens_per_gpu": filled["max_seq_len"], **filled}
 
 
 class OSFTParameters(TrainingParameters):
@@ -177,3 +223,4 @@ class OSFTParameters(TrainingParameters):
 
 
 PARAMETERS: dict[str, type[TrainingParameters]] = {"sft": SFTParameters, "osft": OSFTParameters}
+"""Of the algorithms that have a kind of resource. The trainer itself asks the algorithm's class (kubetune_trainer.registry)."""

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from kubetune_trainer.backends.base import Backend, Torchrun
 from kubetune_trainer.contract import Checkpoint, CheckpointPolicy, FailureClass, JobIdentity, Outcome, Report
-from kubetune_trainer.data.preflight import ModelFacts
-from kubetune_trainer.data.tokenise import DataReport
-from kubetune_trainer.errors import ConfigurationError, TrainingError
-from kubetune_trainer.parameters import SFT_DEFAULTS, TrainingParameters
+from kubetune_trainer.data.report import DataReport
+from kubetune_trainer.data.settings import OFF, DataSettings
+from kubetune_trainer.errors import TrainingError
+from kubetune_trainer.parameters import TrainingParameters
 from kubetune_trainer.preemption import GracefulStop
+from kubetune_trainer.result_view import html_of, text_of
+
+if TYPE_CHECKING:
+    from kubetune_trainer.checkpoints import Verifier
+
+
+def plain_verifiers() -> Mapping[str, Verifier]:
+    """Of an algorithm that leaves whole models; imported when called, for it needs torch."""
+    from kubetune_trainer.checkpoints import verify_hf
+
+    return {"hf": verify_hf}
+
+
+CACHE_NAME = "data-cache"
 
 
 @dataclass(frozen=True)
@@ -28,6 +42,7 @@ class RunPlan:
     output_dir: Path
     output_uri: str  # output_dir as the user names it
     parameters: TrainingParameters
+    further: Mapping[str, Any] = field(default_factory=dict)  # the backend's own arguments (backends.further)
     torchrun: Torchrun = field(default_factory=Torchrun)
     device: Literal["gpu", "cpu"] = "gpu"
     checkpoint: CheckpointPolicy = field(default_factory=CheckpointPolicy)
@@ -35,6 +50,8 @@ class RunPlan:
     job: JobIdentity | None = None
     attempt: int = 1
     data_dir: Path | None = None  # None: parameters.data_output_dir, else below output_dir
+    verifiers: Mapping[str, Verifier] = field(default_factory=plain_verifiers)  # by kind of checkpoint
+    data_settings: DataSettings | None = None  # None: the environment's
     report: Callable[[Report], None] | None = None
     report_interval: float = 10.0  # seconds
     poll_interval: float = 0.5  # seconds between looks at metrics and checkpoints
@@ -50,11 +67,27 @@ class RunPlan:
         return self.torchrun.node_rank == 0
 
     @property
+    def owns_output(self) -> bool:
+        """Whether output_dir is a directory of the caller's that this node writes for; a job's attempt has a new one each."""
+        return self.job is None and self.judges
+
+    @property
     def own_data_dir(self) -> Path:
         """No other node writes there."""
         given = self.data_dir or getattr(self.parameters, "data_output_dir", None)
         shared = Path(given).expanduser().absolute() if given else self.output_dir / "data"
         return shared if given and self.torchrun.nnodes == 1 else shared / f"node-{self.torchrun.node_rank}"
+
+    def data_cache_dir(self, given: str | None) -> Path | None:
+        """Where tokenised data are kept for later attempts and other nodes; `given`: DataSettings.cache.
+
+        By default below what they share: the directory of the job's attempts, or the library's output directory.
+        """
+        if given == OFF:
+            return None
+        return (
+            Path(given).expanduser().absolute() if given else (self.output_dir.parent if self.job else self.output_dir) / CACHE_NAME
+        )
 
     @property
     def format(self) -> str:
@@ -82,14 +115,21 @@ class RunResult:
     reached_end: bool
     step: int
     total_steps: int | None
-    checkpoint: Checkpoint | None  # the verified Hugging Face checkpoint of the last step; None on nodes other than the first
+    checkpoint: Checkpoint | None  # the verified weights of the last step; None on nodes other than the first
     checkpoints: tuple[Checkpoint, ...]
     losses: tuple[float, ...]  # by step, this attempt's
     seconds: dict[str, float]  # by phase: preflight, tokenise, train, verify
     resumed_from: str | None
     output_dir: Path
     data: DataReport | None = None
-    outcome: Outcome | None = None
+    outcome: Outcome | None = None  # the attempt's record, in the words of the contract
+
+    def __repr__(self) -> str:
+        return text_of(self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return html_of(self)
 
 
 class RunFailedError(TrainingError):
@@ -98,33 +138,3 @@ class RunFailedError(TrainingError):
     def __init__(self, outcome: Outcome, result: RunResult) -> None:
         self.outcome, self.result = outcome, result
         super().__init__(outcome.failure or FailureClass.BACKEND_ERROR, outcome.message, log_tail=outcome.log_tail)
-
-
-def fill_parameters(algorithm: str, parameters: TrainingParameters, facts: ModelFacts) -> dict[str, Any]:
-    """The user's parameters with our defaults where the backend has none, by the usage documents' names.
-
-    max_seq_len's default is lowered to what the model has positions for, and to max_tokens_per_gpu where only that is given.
-    """
-    given = parameters.given()
-    if algorithm != "sft":
-        return given
-    filled = SFT_DEFAULTS | given
-    if "max_seq_len" not in given:
-        limits = (SFT_DEFAULTS["max_seq_len"], facts.max_positions, given.get("max_tokens_per_gpu"))
-        filled["max_seq_len"] = min(limit for limit in limits if limit)
-    filled.setdefault("max_tokens_per_gpu", filled["max_seq_len"])
-    return filled
-
-
-def check_last_step_is_saved(parameters: dict[str, Any], samples: int) -> None:
-    """instructlab-training saves by samples only when their count is an exact multiple: the last step must be one.
-
-    Raises:
-        ConfigurationError: the run would end without a checkpoint of its last step.
-
-    """
-    every, epochs = parameters.get("save_samples"), parameters.get("num_epochs") or 1
-    if parameters.get("checkpoint_at_epoch") is not False or not every or (samples * epochs) % every == 0:
-        return
-    problem = f"would leave no checkpoint of the last step: {epochs} epochs of {samples} samples are no multiple of it"
-    raise ConfigurationError("save_samples", every, problem, "leave checkpoint_at_epoch out, or choose a divisor of that count")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,21 +14,22 @@ from typing import Any
 from kubetune_trainer.backends.base import BackendRun
 from kubetune_trainer.checkpoints.resume import Choice, Fit, choose
 from kubetune_trainer.contract import FailureClass
-from kubetune_trainer.data.preflight import PROBE, ModelFacts, check_dataset, check_model, check_output
-from kubetune_trainer.data.tokenise import DataReport, DataRequest, tokenise
+from kubetune_trainer.data.preflight import PROBE, ModelFacts, check_model, check_output
+from kubetune_trainer.data.report import DataReport
+from kubetune_trainer.data.settings import DataSettings
+from kubetune_trainer.data.survey import Survey, check_dataset
+from kubetune_trainer.data.tokenise import DataRequest, tokenise
+from kubetune_trainer.earlier import call_hash, note_end, sole_writer, take_up
 from kubetune_trainer.errors import ConfigurationError, TrainingError
 from kubetune_trainer.monitor import Monitor
 from kubetune_trainer.outcome import Evidence, judge
-from kubetune_trainer.plan import RunFailedError, RunPlan, RunResult, check_last_step_is_saved, fill_parameters
+from kubetune_trainer.plan import RunFailedError, RunPlan, RunResult
 from kubetune_trainer.preemption import Terminated
 from kubetune_trainer.sources import resolve_dataset, resolve_model
 
 __all__ = ["RunFailedError", "RunPlan", "RunResult", "Terminated", "run_training"]
 
 logger = logging.getLogger(__name__)
-
-LEFTOVERS = ("hf_format", "full_state*", "logs", "training_params*", "training_metrics*", "training_log*", "full_logs*")
-"""What a run leaves in its output directory. Both libraries go on from a full state that they find there, whoever wrote it."""
 
 
 @dataclass
@@ -53,6 +55,8 @@ class Inputs:
     dataset: Path
     parameters: dict[str, Any]
     facts: ModelFacts
+    survey: Survey
+    settings: DataSettings
 
 
 def run_training(plan: RunPlan) -> RunResult:
@@ -66,13 +70,18 @@ def run_training(plan: RunPlan) -> RunResult:
         TrainingError: a started run did not reach its end (RunFailedError, which tells how far it came).
 
     """
+    check_output(plan.output_dir)
+    with sole_writer(plan.output_dir) if plan.owns_output else contextlib.nullcontext():
+        return _run(plan)
+
+
+def _run(plan: RunPlan) -> RunResult:
     phases = Phases()
     with phases.of("preflight"):
         inputs = preflight(plan)
     with phases.of("tokenise"):
         data = tokenise(_data_request(plan, inputs))
-        if plan.algorithm == "sft":
-            check_last_step_is_saved(inputs.parameters, data.kept)
+        plan.parameters.check_samples(data.kept)
     run, choice = _prepare(plan, inputs, data)
     resumed_from = plan.uri_of(choice.path) if choice.path else None
     monitor = Monitor(plan, run, resumed_from, choice.step)
@@ -89,16 +98,17 @@ def run_training(plan: RunPlan) -> RunResult:
 
 
 def preflight(plan: RunPlan) -> Inputs:
-    """Everything that can be refused before anything is launched; leaves output_dir writable and without an earlier run."""
+    """Everything that can be refused before anything is launched."""
     _check_device(plan)
-    if plan.judges:
-        _clear_the_way(plan)
-    check_output(plan.output_dir)
+    settings = plan.data_settings or DataSettings.from_environment(os.environ)
+    if plan.judges and plan.job is not None:
+        _check_new(plan)
     model_dir = resolve_model(plan.model)
     facts = check_model(model_dir, needs_chat_template=plan.format == "messages")
     dataset = resolve_dataset(plan.dataset)
-    check_dataset(dataset, plan.format, unmask=plan.unmask)
-    return Inputs(model_dir, dataset, fill_parameters(plan.algorithm, plan.parameters, facts), facts)
+    vocab_size = facts.vocab_size
+    survey = check_dataset(dataset, plan.format, unmask=plan.unmask, roles=facts.roles, vocab_size=vocab_size, settings=settings)
+    return Inputs(model_dir, dataset, plan.parameters.filled(facts.max_positions), facts, survey, settings)
 
 
 def _check_device(plan: RunPlan) -> None:
@@ -118,42 +128,27 @@ def _check_device(plan: RunPlan) -> None:
         raise ConfigurationError("nproc_per_node", wanted, problem, "ask for one process a GPU")
 
 
-def _clear_the_way(plan: RunPlan) -> None:
-    """An attempt's directory must be new: what is in it belongs to a run that may still be writing. The library's is the
-    user's own: there an earlier run's files are renamed, so that this one starts from the start.
-    """
-    if not plan.output_dir.is_dir():
-        return
-    if plan.job is not None:
-        names = (path.name for path in plan.output_dir.iterdir())
-        strangers = sorted(name for name in names if name != "data" and not name.startswith(PROBE))  # the other nodes' preflight
-        if strangers:
-            message = f"{plan.output_dir} already holds {', '.join(strangers[:5])}: another run of this attempt wrote there"
-            raise TrainingError(FailureClass.BACKEND_ERROR, f"{message}; the next attempt gets a directory of its own")
-        return
-    for path in [path for pattern in LEFTOVERS for path in sorted(plan.output_dir.glob(pattern)) if ".previous-" not in path.name]:
-        aside = _free_name(path)
-        path.rename(aside)
-        logger.warning("%s is an earlier run's: renamed to %s", path, aside.name)
-
-
-def _free_name(path: Path) -> Path:
-    number = 1
-    while (aside := path.with_name(f"{path.name}.previous-{number}")).exists():
-        number += 1
-    return aside
+def _check_new(plan: RunPlan) -> None:
+    """An attempt's directory must be new: what is in it belongs to a run that may still be writing."""
+    names = (path.name for path in plan.output_dir.iterdir())
+    strangers = sorted(name for name in names if name != "data" and not name.startswith(PROBE))  # the other nodes' preflight
+    if strangers:
+        message = f"{plan.output_dir} already holds {', '.join(strangers[:5])}: another run of this attempt wrote there"
+        raise TrainingError(FailureClass.BACKEND_ERROR, f"{message}; the next attempt gets a directory of its own")
 
 
 def _data_request(plan: RunPlan, inputs: Inputs) -> DataRequest:
     return DataRequest(
         source=inputs.dataset,
+        survey=inputs.survey,
         data_format=plan.format,
         model_dir=inputs.model_dir,
         directory=plan.own_data_dir,
         max_seq_len=inputs.parameters["max_seq_len"],
         max_tokens_per_gpu=inputs.parameters["max_tokens_per_gpu"],
         unmask=plan.unmask,
-        vocab_size=inputs.facts.vocab_size,
+        cache_dir=plan.data_cache_dir(inputs.settings.cache),
+        settings=inputs.settings,
     )
 
 
@@ -167,17 +162,34 @@ def _prepare(plan: RunPlan, inputs: Inputs, data: DataReport) -> tuple[BackendRu
         torchrun=plan.torchrun,
         device=plan.device,
         checkpoint=plan.checkpoint,
+        further=plan.further,
+    )
+    states = (
+        take_up(plan.output_dir, _call_of(plan, run), alone=plan.torchrun.nnodes == 1) if plan.owns_output else plan.resume_from
     )
     spec_hash = plan.job.spec_hash if plan.job else None
-    choice = choose(plan.resume_from, Fit(plan.algorithm, plan.world_size, spec_hash, plan.backend.total_steps(run)))
+    choice = choose(states, Fit(plan.algorithm, plan.world_size, spec_hash, plan.backend.total_steps(run)))
     for reason in choice.rejected:
         logger.warning("not resumed from %s", reason)
     if choice.path is None:
-        if plan.resume_from:
-            logger.warning("none of %d full states can be used: training starts from the start", len(plan.resume_from))
+        if states:
+            logger.warning("none of %d full states can be used: training starts from the start", len(states))
         return run, choice
     logger.info("resuming from %s, step %d", choice.path, choice.step)
     return BackendRun(**{**vars(run), "resume_from": choice.path}), choice
+
+
+def _call_of(plan: RunPlan, run: BackendRun) -> str:
+    """Where it is written and on how many processes is not what is trained (which states fit is looked at by itself)."""
+    parameters = {name: value for name, value in run.parameters.items() if name != "data_output_dir"}
+    what = {
+        "algorithm": plan.algorithm,
+        "backend": plan.backend.name,
+        "model": str(run.model_dir),
+        "parameters": parameters,
+        "further": run.further,
+    }
+    return call_hash(what, run.data_file)
 
 
 def saving_on_demand(plan: RunPlan, run: BackendRun, monitor: Monitor) -> contextlib.AbstractContextManager[None]:
@@ -222,11 +234,14 @@ def _evidence(plan: RunPlan, monitor: Monitor, error: Exception | None) -> Evide
         error=error,
         resumed_from=monitor.resumed_from,
         needs_checkpoint=plan.judges,
+        owed=plan.parameters.owed_kind,
     )
 
 
 def _conclude(plan: RunPlan, monitor: Monitor, error: Exception | None, data: DataReport, phases: Phases) -> RunResult:
     outcome = judge(_evidence(plan, monitor, error))
+    if plan.owns_output:
+        note_end(plan.output_dir, outcome)
     result = RunResult(
         reached_end=outcome.reached_end,
         step=outcome.step,

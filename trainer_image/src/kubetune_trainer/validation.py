@@ -10,18 +10,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from kubetune_trainer.errors import ConfigurationError
-from kubetune_trainer.parameters import PARAMETERS, TrainingParameters
+from kubetune_trainer.parameters import TrainingParameters
 
 
-def parameters_of(algorithm: str, values: Mapping[str, Any]) -> TrainingParameters:
-    """The parameters of "sft" or "osft" from their Python names; None is "not set".
+def parameters_of(model: type[TrainingParameters], values: Mapping[str, Any]) -> TrainingParameters:
+    """An algorithm's parameters (`model` is their class) from their Python names; None is "not set".
 
     Raises:
         ConfigurationError: the first thing that is wrong: an unknown name (with the nearest known one), a missing or an
             impossible value, or two that exclude each other.
 
     """
-    model = PARAMETERS[algorithm]
     given = {name: value for name, value in values.items() if value is not None}
     for name in given:
         if name not in model.model_fields:
@@ -32,11 +31,18 @@ def parameters_of(algorithm: str, values: Mapping[str, Any]) -> TrainingParamete
         raise configuration_error(model, given, error) from None
 
 
+FEW = 8
+"""So many names are listed even where a near one was found."""
+
+
 def unknown_name(what: str, name: str, known: Iterable[str]) -> ConfigurationError:
-    """Names the nearest known name where one is near, else all of them."""
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    return ConfigurationError(what, name, "is not known", f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}")
+    """Names the nearest known name where one is near, and all of them where none is or where they are few."""
+    names = sorted(set(known))
+    near = difflib.get_close_matches(str(name), names, n=1)
+    hints = [f"did you mean {near[0]}?"] if near else []
+    if not near or len(names) <= FEW:
+        hints.append(f"known: {', '.join(names) or 'none'}")
+    return ConfigurationError(what, name, "is not known", " ".join(hints))
 
 
 def configuration_error(model: type[TrainingParameters], given: Mapping[str, Any], error: ValidationError) -> ConfigurationError:

@@ -42,7 +42,8 @@ class Dataset(ApiModel):
     format: DatasetFormat | None = Field(
         default=None,
         description="messages: chat messages, tokenised by kubetune. processed: input_ids and labels. "
-        f"pretraining: plain documents. {NOT_SUPPORTED} Default: messages, or processed with training.useProcessedDataset: true.",
+        "pretraining: plain documents, joined and cut into samples of maxSeqLen tokens, every one of which is learned. "
+        "Default: messages, or processed with training.useProcessedDataset: true.",
     )
     secret_ref: SecretReference | None = Field(default=None, description=SECRET)
 

@@ -16,11 +16,6 @@ def tracking(doc: Document) -> list[Finding]:
     return when(at(doc, "spec.tracking") is not None, "spec.tracking", at(doc, "spec.tracking"))
 
 
-def pretraining(doc: Document) -> list[Finding]:
-    form = text(doc, "spec.dataset.format")
-    return when(form == "pretraining", "spec.dataset.format", form, f"{form!r} is not supported by this version")
-
-
 def s3(field: str) -> Callable[[Document], list[Finding]]:
     def find(doc: Document) -> list[Finding]:
         uri = text(doc, field)
@@ -50,14 +45,6 @@ UNSUPPORTED_RULES = (
         remedy="leave tracking out; progress is in the job's status and in the trainer's metrics file",
         find=tracking,
         cel="!has(self.tracking)",
-    ),
-    Rule(
-        name="no-pretraining-format",
-        field="spec.dataset.format",
-        message="pretraining is not supported by this version",
-        remedy="use messages or processed",
-        find=pretraining,
-        cel="!has(self.dataset.format) || self.dataset.format != 'pretraining'",
     ),
     *(s3_rule(field) for field in S3_FIELDS),
 )

@@ -40,11 +40,11 @@ def news(before: JobStatus, after: JobStatus, where: Callable[[str], str], logs:
 
 def saved(checkpoint: Checkpoint, where: Callable[[str], str]) -> Line:
     """A training state is kubetune's own affair: its place matters only where something is wrong with it."""
-    kind = "checkpoint" if checkpoint.kind == "hf" else "training state"
+    minor = checkpoint.kind == "full-state"
+    kind = "training state" if minor else "checkpoint"
     place = where(checkpoint.uri)
     if not checkpoint.verified:
         return Line(f"{kind} of step {checkpoint.step} could not be verified and is not used: {place}", "bad")
-    minor = checkpoint.kind == "full-state"
     at = "" if minor else f": {place}"
     return Line(f"{kind} of step {checkpoint.step} verified ({size(checkpoint.bytes)}){at}", "good", minor)
 

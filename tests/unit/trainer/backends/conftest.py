@@ -15,7 +15,11 @@ from kubetune_trainer.contract import CheckpointPolicy
 @pytest.fixture(scope="session")
 def models(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """OSFT's is a qwen2 with tied embeddings: what mini-trainer alone cannot save."""
-    return {"sft": tiny_model, "osft": make_tiny_model(tmp_path_factory.mktemp("models") / "qwen2", arch="qwen2", tied=True)}
+    return {
+        "sft": tiny_model,
+        "lora_sft": tiny_model,
+        "osft": make_tiny_model(tmp_path_factory.mktemp("models") / "qwen2", arch="qwen2", tied=True),
+    }
 
 
 @pytest.fixture(scope="session")
@@ -44,8 +48,13 @@ def osft_run(models: dict[str, Path], tokens: Path, tmp_path_factory: pytest.Tem
     return undisturbed("osft", models, tokens, tmp_path_factory.mktemp("osft"))
 
 
-@pytest.fixture(params=["sft", "osft"])
+@pytest.fixture(scope="session")
+def lora_sft_run(models: dict[str, Path], tokens: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return undisturbed("lora_sft", models, tokens, tmp_path_factory.mktemp("lora"))
+
+
+@pytest.fixture(params=["sft", "osft", "lora_sft"])
 def base(request: pytest.FixtureRequest) -> Trained:
-    """Both undisturbed runs, one after the other."""
+    """All undisturbed runs, one after the other."""
     trained: Trained = request.getfixturevalue(f"{request.param}_run")
     return trained

@@ -1,4 +1,4 @@
-"""Both backends, really training the tiny model on the CPU."""
+"""All backends, really training the tiny model on the CPU."""
 
 from __future__ import annotations
 

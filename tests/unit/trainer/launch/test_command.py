@@ -67,9 +67,11 @@ def test_all_cores_but_one_are_shared_out_unless_the_user_said_how_many() -> Non
 def test_the_device_and_the_plugins_are_told_and_a_cpu_run_sees_no_gpu() -> None:
     launch = Launch(Torchrun(), Path("/logs"), "cpu", {"tied_embeddings": {"a": 1}}, {"TESTING": "true"})
     told = worker_environment({"CUDA_VISIBLE_DEVICES": "0"}, launch, cores=2)
-    assert told["KUBETUNE_DEVICE"] == "cpu"
+    assert told["KUBETUNE_CPU_PATCH"] == "1"
     assert json.loads(told["KUBETUNE_PLUGINS"]) == {"tied_embeddings": {"a": 1}}
     assert (told["CUDA_VISIBLE_DEVICES"], told["NUMBA_DISABLE_JIT"], told["TESTING"]) == ("", "1", "true")
     gpu = worker_environment({"CUDA_VISIBLE_DEVICES": "0"}, Launch(Torchrun(), Path("/logs")), cores=2)
-    assert (gpu["KUBETUNE_DEVICE"], gpu["CUDA_VISIBLE_DEVICES"]) == ("gpu", "0")
+    assert (gpu["KUBETUNE_CPU_PATCH"], gpu["CUDA_VISIBLE_DEVICES"]) == ("0", "0")
     assert "NUMBA_DISABLE_JIT" not in gpu
+    knows = worker_environment({}, Launch(Torchrun(), Path("/logs"), "cpu", knows_cpu=True), cores=2)
+    assert (knows["KUBETUNE_CPU_PATCH"], knows["CUDA_VISIBLE_DEVICES"]) == ("0", "")

@@ -19,7 +19,7 @@ from kubetune_trainer.contract import FailureClass
 from kubetune_trainer.errors import TrainingError
 from kubetune_trainer.launch.command import Launch
 from kubetune_trainer.launch.evidence import RankError
-from kubetune_trainer.launch.run import launch_training
+from kubetune_trainer.launch.run import launch_script, launch_training
 
 pytestmark = pytest.mark.train
 
@@ -77,6 +77,18 @@ def test_the_script_runs_on_every_rank_whatever_the_pod_and_the_path_say(tmp_pat
     argv = [str(tmp_path / "worker_script.py"), "--flag"]
     assert [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)] == [[argv, "2", "__main__"]] * 2
     assert "said by 1" in (tmp_path / "full.log").read_text()
+
+
+def test_a_script_of_ours_is_run_and_judged_in_the_same_way(tmp_path: Path) -> None:
+    launch, order = Launch(Torchrun(nproc_per_node=2), tmp_path / "logs" / "node-0", environment={"OUT": str(tmp_path)}), []
+    text = "json.dump(sys.argv[1:], open(os.path.join(os.environ['OUT'], f'{rank}.json'), 'w')); print('said by', rank)"
+    launch_script(script(tmp_path, text), ["--flag", "{}"], launch, prepare=lambda: order.append(launch.log_dir.is_dir()))
+    assert order == [True]
+    assert [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)] == [["--flag", "{}"]] * 2
+    assert "said by 1" in (launch.log_dir / "torchrun.log").read_text()
+    with pytest.raises(TrainingError, match="rank 1: RuntimeError: CUDA out of memory") as caught:
+        launch_script(script(tmp_path, "if rank: raise RuntimeError('CUDA out of memory')\ntime.sleep(600)"), [], launch)
+    assert caught.value.failure_class is FailureClass.CUDA_OOM
 
 
 def test_the_rank_that_failed_first_is_named_with_its_class_and_traceback(tmp_path: Path) -> None:

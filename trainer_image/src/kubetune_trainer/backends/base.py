@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
-from kubetune_trainer.contract import CheckpointPolicy
+from kubetune_trainer.contract import CheckpointKind, CheckpointPolicy
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class BackendRun:
     device: Literal["gpu", "cpu"] = "gpu"
     checkpoint: CheckpointPolicy = field(default_factory=CheckpointPolicy)
     resume_from: Path | None = None  # a verified full state of an earlier attempt: read, never written
+    further: Mapping[str, Any] = field(default_factory=dict)  # the backend's own arguments, by its names (backends.further)
 
 
 @dataclass(frozen=True)
@@ -64,16 +65,17 @@ class FoundCheckpoint:
     """A directory that looks like a checkpoint. Nothing about it is verified."""
 
     path: Path
-    kind: Literal["hf", "full-state"]
+    kind: CheckpointKind
     step: int  # optimizer steps that it holds, over the whole run
     epoch: int | None  # complete epochs that it holds
 
 
 class Backend(Protocol):
-    """One training library."""
+    """One training library. What it writes below output_dir is named as in kubetune_trainer.run.LEFTOVERS."""
 
     name: ClassVar[str]
     algorithm: ClassVar[str]
+    distributions: ClassVar[tuple[str, ...]]  # whose versions every manifest is to name
 
     def run(self, run: BackendRun) -> None:
         """Trains, blocking, in child processes that all end with this call (also by an exception or a signal).

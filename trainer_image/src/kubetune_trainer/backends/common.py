@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint
+from kubetune_trainer.contract import CheckpointKind
 from kubetune_trainer.launch.evidence import STOP_FILE
 from kubetune_trainer.plugins.saving import STATE_FILE
 
@@ -28,8 +29,13 @@ def stop_file(run: BackendRun) -> Path | None:
     return node_log_dir(run) / STOP_FILE if run.checkpoint.on_preemption else None
 
 
-def total_steps(run: BackendRun) -> int:
-    """Both samplers cut each epoch's samples into batches of effective_batch_size and keep the short last one."""
+def total_steps(run: BackendRun) -> int | None:
+    """Both samplers cut each epoch's samples into batches of effective_batch_size and keep the short last one.
+
+    None where the backend holds some of the samples back for validation: its own count then tells.
+    """
+    if run.further.get("validation_split"):
+        return None
     with run.data_file.open("rb") as lines:
         samples = sum(1 for line in lines if line.strip())
     epochs, batch = run.parameters.get("num_epochs", DEFAULT_EPOCHS), run.parameters["effective_batch_size"]
@@ -51,6 +57,11 @@ def warn_without_flash_attention(run: BackendRun) -> None:
         log.warning("flash_attn is not installed: training works without it, but slower and with more memory")
 
 
+def callbacks(run: BackendRun, listener: Any) -> list[Any]:
+    """The caller's, after our `listener`."""
+    return [listener, *(run.further.get("callbacks") or [])]
+
+
 def timestamp(value: Any) -> datetime | None:
     """The backends log local time without a zone."""
     return datetime.fromisoformat(value).astimezone(UTC) if isinstance(value, str) else None
@@ -67,7 +78,7 @@ def listed(directory: Path) -> list[Path]:
     return sorted(directory.iterdir()) if directory.is_dir() else []
 
 
-def found_checkpoint(path: Path, kind: Literal["hf", "full-state"]) -> FoundCheckpoint | None:
+def found_checkpoint(path: Path, kind: CheckpointKind) -> FoundCheckpoint | None:
     """None for a directory that is not whole (yet), or gone meanwhile: older full states are removed while others look."""
     try:
         state = json.loads((path / STATE_FILE).read_text())

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from kubetune_trainer.backends import common
 from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint, StepMetrics
+from kubetune_trainer.backends.further import Further, further_of, refusals
 from kubetune_trainer.launch.command import Launch
 from kubetune_trainer.launch.run import launch_training
 
@@ -25,6 +26,25 @@ NAMES = {
 }
 """The usage document's names to TrainingArgs'."""
 
+TAKEN = {
+    "process_data": "kubetune tokenises the data set itself",
+    "data_process_num_cpu_procs": "kubetune tokenises the data set itself",
+    "disable_flash_attn": "it follows from whether flash_attn is installed",
+    "fsdp_options": "kubetune sets FULL_SHARD: the default does not synchronise nodes of one GPU each",
+    "distributed_backend": "FSDP is the one whose states kubetune saves and resumes",
+    "deepspeed_options": "FSDP is the one whose states kubetune saves and resumes",
+    "on_demand_checkpointing": "kubetune saves full states itself (accelerate_full_state_at_epoch)",
+    "keep_last_checkpoint_only": "each checkpoint is verified under a name of its own; remove the older ones afterwards",
+    "lora": "this version's LoRA cannot save",
+    "chat_tmpl_path": "the chat template is the tokenizer's own (chat_template.jinja in the model directory)",
+    "use_legacy_tmpl": "the chat template is the tokenizer's own (chat_template.jinja in the model directory)",
+    "pretraining_config": "give messages with unmask: true",
+    "mock_data": "give a data set",
+    "mock_data_len": "give a data set",
+    "trust_remote_code": "set TRUST_REMOTE_CODE=1 in the environment, which data processing reads too",
+}
+"""TrainingArgs' fields that a caller cannot set, and why or what instead."""
+
 DATA_NAME = "data.jsonl"
 
 
@@ -33,6 +53,7 @@ class InstructLabTraining:
 
     name: ClassVar[str] = "instructlab-training"
     algorithm: ClassVar[str] = "sft"
+    distributions: ClassVar[tuple[str, ...]] = ("instructlab-training",)
 
     def run(self, run: BackendRun) -> None:
         """See Backend.run."""
@@ -41,8 +62,15 @@ class InstructLabTraining:
 
         common.warn_without_flash_attention(run)
         torchrun = TorchrunArgs(nproc_per_node=run.torchrun.nproc_per_node, nnodes=1, node_rank=run.torchrun.node_rank, rdzv_id="0")
-        arguments = training_args(run)
-        launch_training(main_ds, lambda: main_ds.run_training(torchrun, arguments), launch_of(run), prepare=lambda: link_data(run))
+        start = refusals(self.name, run.further)(lambda: main_ds.run_training(torchrun, training_args(run)))
+        launch_training(main_ds, start, launch_of(run), prepare=lambda: link_data(run))
+
+    def further(self) -> Further:
+        """See TakesFurther.further."""
+        from instructlab.training import main_ds
+        from instructlab.training.config import TrainingArgs
+
+        return further_of(self.name, TrainingArgs, main_ds.run_training, NAMES, TAKEN)
 
     def total_steps(self, run: BackendRun) -> int | None:
         """See Backend.total_steps."""
@@ -117,8 +145,7 @@ def training_args(run: BackendRun) -> Any:
         accelerate_full_state_at_epoch=False,  # the plug-in does it
         disable_flash_attn=not common.uses_flash_attention(run),
         fsdp_options=FSDPOptions(sharding_strategy=ShardingStrategies.FULL_SHARD),
-        callbacks=[listener()],
-        **common.renamed(given, NAMES),
+        **{**common.renamed(given, NAMES), **run.further, "callbacks": common.callbacks(run, listener())},
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from kubetune_trainer.backends import common
 from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint, StepMetrics
+from kubetune_trainer.backends.further import Further, further_of, refusals
 from kubetune_trainer.launch.command import Launch
 from kubetune_trainer.launch.run import launch_training
 
@@ -30,6 +31,20 @@ NAMES = {
 }
 """The usage document's names to TrainingArgs'. max_seq_len is the tokeniser's: mini-trainer has no such argument."""
 
+TAKEN = {
+    "model_name_or_path": "use model_path",
+    "output_dir": "use ckpt_output_dir",
+    "osft": "it is what osft() is; use sft() for the other",
+    "training_mode": "a run is as long as num_epochs says",
+    "max_steps": "a run is as long as num_epochs says",
+    "max_tokens": "a run is as long as num_epochs says",
+    "pretraining_config": "give messages with unmask_messages=True",
+    "on_demand_checkpointing": "kubetune saves full states itself, at each epoch's end",
+    "resume_from_full_state_checkpoint": "the same call goes on from its own unfinished run by itself",
+    "trust_remote_code": "set TRUST_REMOTE_CODE=1 in the environment, which data processing reads too",
+}
+"""TrainingArgs' fields that a caller cannot set, and why or what instead."""
+
 SVD_CACHE_ENV = "KUBETUNE_SVD_CACHE"
 """A directory for the decomposed matrices, which jobs may share; not set: none is kept."""
 
@@ -41,6 +56,7 @@ class MiniTrainer:
 
     name: ClassVar[str] = "mini-trainer"
     algorithm: ClassVar[str] = "osft"
+    distributions: ClassVar[tuple[str, ...]] = ("rhai-innovation-mini-trainer",)
 
     def run(self, run: BackendRun) -> None:
         """See Backend.run."""
@@ -51,8 +67,15 @@ class MiniTrainer:
             log.warning("osft_memory_efficient_init has no effect: mini-trainer always loads the model on one rank only")
         common.warn_without_flash_attention(run)
         torchrun = TorchrunArgs(nproc_per_node=run.torchrun.nproc_per_node, node_rank=run.torchrun.node_rank)
-        arguments = training_args(run)
-        launch_training(api_train, lambda: api_train.run_training(torchrun, arguments), launch_of(run))
+        start = refusals(self.name, run.further)(lambda: api_train.run_training(torchrun, training_args(run)))
+        launch_training(api_train, start, launch_of(run))
+
+    def further(self) -> Further:
+        """See TakesFurther.further."""
+        from mini_trainer import api_train
+        from mini_trainer.training_types import TrainingArgs
+
+        return further_of(self.name, TrainingArgs, api_train.run_training, NAMES, TAKEN)
 
     def total_steps(self, run: BackendRun) -> int | None:
         """See Backend.total_steps."""
@@ -99,8 +122,7 @@ def training_args(run: BackendRun) -> Any:
         output_dir=str(run.output_dir),
         osft=True,
         resume_from_full_state_checkpoint=str(run.resume_from) if run.resume_from else None,
-        callbacks=[listener()],
-        **common.renamed(run.parameters, NAMES),
+        **{**common.renamed(run.parameters, NAMES), **run.further, "callbacks": common.callbacks(run, listener())},
     )
 
 

@@ -6,16 +6,18 @@ import hashlib
 import importlib.metadata
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from kubetune_trainer.contract import MANIFEST_NAME, JobIdentity, Message
+from kubetune_trainer.contract import MANIFEST_NAME, CheckpointKind, JobIdentity, Message
 
-DISTRIBUTIONS = ("kubetune", "torch", "transformers", "accelerate", "instructlab-training", "rhai-innovation-mini-trainer")
+DISTRIBUTIONS = ("kubetune", "torch", "transformers", "accelerate")
+"""Whose versions every manifest names, beside the backend's own."""
+
 CHUNK = 8 * 2**20  # bytes read at a time
 
 
@@ -31,7 +33,7 @@ class Manifest(Message):
     """Everything that a later attempt, or a reader years after, must know of the checkpoint."""
 
     version: Literal["v1"] = "v1"
-    kind: Literal["hf", "full-state"]
+    kind: CheckpointKind
     step: int = Field(ge=0, description="Optimizer steps that it holds, over the whole run.")
     epoch: int | None = Field(default=None, description="Complete epochs that it holds.")
     world_size: int = Field(ge=1, description="Ranks that wrote it. A full state goes on at the same number only.")
@@ -48,15 +50,18 @@ class Manifest(Message):
         return sum(file.bytes for file in self.files)
 
 
-def write_manifest(directory: Path, manifest: Manifest) -> Manifest:
+def write_manifest(directory: Path, manifest: Manifest, distributions: Sequence[str] = ()) -> Manifest:
     """Hashes every file below the directory and puts the manifest beside them; returns it with files and versions filled in.
+
+    `distributions`: the backend's, whose versions are named beside our own.
 
     Raises:
         OSError: a file cannot be read, or the manifest not be written.
 
     """
     _make_readable(directory)
-    complete = manifest.model_copy(update={"files": tuple(_describe(directory)), "versions": _versions()})
+    versions = _versions((*DISTRIBUTIONS, *distributions))
+    complete = manifest.model_copy(update={"files": tuple(_describe(directory)), "versions": versions})
     target, scratch = directory / MANIFEST_NAME, directory / f".{MANIFEST_NAME}.writing"
     with scratch.open("w") as file:
         json.dump(complete.model_dump(mode="json", by_alias=True, exclude_none=True), file, indent=2, sort_keys=True)
@@ -131,9 +136,9 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _versions() -> dict[str, str]:
+def _versions(distributions: Sequence[str]) -> dict[str, str]:
     found = {}
-    for name in DISTRIBUTIONS:
+    for name in distributions:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

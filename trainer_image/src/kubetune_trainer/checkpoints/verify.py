@@ -27,6 +27,9 @@ from kubetune_trainer.data.preflight import trust_remote_code
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
 FLOATS = ("F64", "F32", "F16", "BF16")
+Verifier = Callable[[Path, Path], list[str]]
+"""Takes a checkpoint and the base model's directory; returns what is wrong; empty: nothing. One for each kind of weights."""
+
 NAMED = 5  # of a longer list, how many a message names
 
 
@@ -60,18 +63,18 @@ def _files(path: Path, base: Path) -> list[str]:
 
 
 def _keys_and_shapes(path: Path, base: Path) -> list[str]:
-    model = _model_on_meta(path)
+    model = model_on_meta(path)
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     tied = set(getattr(model, "_tied_weights_keys", None) or {}) if model.config.get_text_config().tie_word_embeddings else set()
     found, dtypes = headers(path)
     found = {name: shape for name, shape in found.items() if _recomputed(model).get(name) != shape}
-    problems = _compare(found, wanted, tied)
+    problems = compare(found, wanted, tied)
     if problems and (path / SINGLE).is_file() and has_weights(base):
         # transformers may keep a model under other names in memory than on disk: the base model's file is as good a witness
-        problems = _compare(found, headers(base)[0], tied) and problems
+        problems = compare(found, headers(base)[0], tied) and problems
     whole_numbers = [name for name, dtype in dtypes.items() if dtype not in FLOATS and _floating(model, name)]
     if whole_numbers:
-        problems.append(f"{_some(whole_numbers)}: not of a floating-point type")
+        problems.append(f"{some(whole_numbers)}: not of a floating-point type")
     return problems + _same_architecture(path, base)
 
 
@@ -81,18 +84,18 @@ def _recomputed(model: Any) -> Shapes:
     return {name: tuple(buffer.shape) for name, buffer in model.named_buffers() if name not in kept}
 
 
-def _compare(found: Shapes, wanted: Shapes, tied: set[str]) -> list[str]:
+def compare(found: Shapes, wanted: Shapes, tied: set[str]) -> list[str]:
     missing = [name for name in wanted if name not in found and name not in tied]
     unknown = [name for name in found if name not in wanted]
     reshaped = [
         f"{name} {list(found[name])} for {list(wanted[name])}" for name in wanted if found.get(name, wanted[name]) != wanted[name]
     ]
     kinds = (("lacks the weights", missing), ("has unknown weights", unknown), ("has weights of a wrong shape", reshaped))
-    return [f"{text} {_some(names)}" for text, names in kinds if names]
+    return [f"{text} {some(names)}" for text, names in kinds if names]
 
 
 def _same_architecture(path: Path, base: Path) -> list[str]:
-    ours, theirs = (_shapes_but_vocabulary(_model_on_meta(directory)) for directory in (path, base))
+    ours, theirs = (_shapes_but_vocabulary(model_on_meta(directory)) for directory in (path, base))
     return [] if ours == theirs else ["its config.json describes another architecture than the base model's"]
 
 
@@ -103,7 +106,7 @@ def _shapes_but_vocabulary(model: Any) -> Shapes:
     return {name: tuple(tensor.shape)[1:] if id(tensor) in embeddings else tuple(tensor.shape) for name, tensor in named}
 
 
-def _model_on_meta(path: Path) -> Any:
+def model_on_meta(path: Path) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
@@ -121,7 +124,7 @@ def _floating(model: Any, name: str) -> bool:
 
 def _finite(path: Path, base: Path) -> list[str]:  # noqa: ARG001 - one signature for all checks
     bad = [name for name, tensor in tensors(path) if tensor.is_floating_point() and not torch.isfinite(tensor).all()]
-    return [f"{_some(bad)}: NaN or infinite"] if bad else []
+    return [f"{some(bad)}: NaN or infinite"] if bad else []
 
 
 def _loads(path: Path, base: Path) -> list[str]:  # noqa: ARG001 - as above
@@ -137,7 +140,7 @@ def _loads(path: Path, base: Path) -> list[str]:  # noqa: ARG001 - as above
         except Exception as error:  # noqa: BLE001 - whatever transformers raises, the checkpoint does not load
             return [f"does not load in transformers: {str(error)[:500]}"]
     left = {kind: [str(name) for name in names if name not in _recomputed(model)] for kind, names in info.items()}
-    return [f"loads with {kind.replace('_', ' ')}: {_some(names)}" for kind, names in left.items() if names]
+    return [f"loads with {kind.replace('_', ' ')}: {some(names)}" for kind, names in left.items() if names]
 
 
 def _trained(path: Path, base: Path) -> list[str]:
@@ -156,6 +159,6 @@ def _trained(path: Path, base: Path) -> list[str]:
     return ["every weight equals the base model's: nothing was trained (a learning rate that stays 0, or no token in the loss)"]
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more

@@ -1,7 +1,6 @@
-"""Everything that can be refused before anything is launched: the data set, the model and the output.
+"""Model and output, refused before anything is launched (the data set: survey.py).
 
-The training libraries find most of this out late, on every GPU, or never: a missing file is first looked for on the Hub
-(33 s), an unknown role and a data set without assistant turns train to NaN and end with exit code 0.
+The training libraries find most of this out late, on every GPU, or never.
 """
 
 from __future__ import annotations
@@ -9,13 +8,14 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kubetune_trainer.contract import FailureClass
-from kubetune_trainer.data.rows import check_document, check_messages, check_processed, read_rows, refuse
+from kubetune_trainer.data.rows import ROLES
 from kubetune_trainer.errors import ConfigurationError, TrainingError
 
 MODEL_FIELD = "model_path"
@@ -35,45 +35,7 @@ class ModelFacts:
 
     max_positions: int | None  # tokens; None: the model does not say
     vocab_size: int | None  # rows of the embedding
-
-
-def check_dataset(path: Path, data_format: str, *, unmask: bool = False) -> int:
-    """Reads the whole file once and returns the number of rows.
-
-    Args:
-        path: the JSONL file.
-        data_format: messages ({"messages": [...]}), processed ({"input_ids": [...], "labels": [...]}) or
-            pretraining ({"document": "..."}).
-        unmask: every message but the system's is counted in the loss.
-
-    Raises:
-        DataError: names the line and the remedy.
-
-    """
-    rows, learns = 0, False
-    for line, row in read_rows(path):
-        rows += 1
-        if data_format == "messages":
-            counted = check_messages(path, line, row, unmask=unmask)
-        else:
-            counted = (check_processed if data_format == "processed" else check_document)(path, line, row)
-        learns = learns or counted
-    if not rows:
-        refuse(path, None, "is empty", "give at least one row")
-    if not learns:
-        _refuse_nothing_to_learn(path, data_format, rows, unmask=unmask)
-    return rows
-
-
-def _refuse_nothing_to_learn(path: Path, data_format: str, rows: int, *, unmask: bool) -> None:
-    if data_format == "processed":
-        refuse(path, None, f"every label of its {rows} rows is -100: nothing would be learned", "set the labels that count")
-    if data_format == "pretraining":
-        refuse(path, None, f"every document of its {rows} rows is empty", "give documents with text")
-    if unmask:
-        refuse(path, None, f"none of its {rows} rows has anything but system messages", "add user and assistant messages")
-    remedy = "add assistant messages, or set unmask: true on rows that are to be learned whole"
-    refuse(path, None, f"none of its {rows} rows has an assistant turn: nothing would be learned", remedy)
+    roles: frozenset[str] = ROLES  # that a message may have
 
 
 def check_model(path: Path, *, needs_chat_template: bool) -> ModelFacts:
@@ -91,9 +53,15 @@ def check_model(path: Path, *, needs_chat_template: bool) -> ModelFacts:
         raise ConfigurationError(MODEL_FIELD, str(path), "has no config.json", remedy)
     config = _load_config(path)
     _check_weights(path)
-    _check_tokenizer(path, needs_chat_template=needs_chat_template)
+    roles = ROLES | roles_named_in(_chat_template(path, needed=needs_chat_template))
     text = config.get_text_config()
-    return ModelFacts(getattr(text, "max_position_embeddings", None), getattr(text, "vocab_size", None))
+    return ModelFacts(getattr(text, "max_position_embeddings", None), getattr(text, "vocab_size", None), roles)
+
+
+def roles_named_in(chat_template: str) -> frozenset[str]:
+    """The words with which the template compares a message's role, such as `developer` or `ipython`."""
+    compared = re.findall(r"""role['"]?\]?\s*(?:==|!=|not in|in)\s*([\[(][^\])]*[\])]|['"]\w+['"])""", chat_template)
+    return frozenset(re.findall(r"""['"](\w+)['"]""", " ".join(compared)))
 
 
 def trust_remote_code() -> bool:
@@ -128,7 +96,8 @@ def _check_weights(path: Path) -> None:
             raise ConfigurationError(MODEL_FIELD, str(path), f"lacks {', '.join(missing)}", "complete the copy of the model")
 
 
-def _check_tokenizer(path: Path, *, needs_chat_template: bool) -> None:
+def _chat_template(path: Path, *, needed: bool) -> str:
+    """Of the tokenizer; "" where there is none and none is needed."""
     from transformers import AutoTokenizer
 
     try:
@@ -136,9 +105,16 @@ def _check_tokenizer(path: Path, *, needs_chat_template: bool) -> None:
     except Exception as error:  # as above
         problem = f"has no tokenizer that transformers can load ({_first_line(error)})"
         raise ConfigurationError(MODEL_FIELD, str(path), problem, "copy the tokenizer's files beside the model") from error
-    if needs_chat_template and not tokenizer.chat_template:
+    if not needed:
+        return ""
+    if not tokenizer.chat_template:
         remedy = "add chat_template.jinja (an instruct model has one), or give processed data (input_ids, labels)"
         raise ConfigurationError(MODEL_FIELD, str(path), "has a tokenizer without a chat template", remedy)
+    try:
+        return str(tokenizer.get_chat_template())
+    except ValueError as error:  # several, and none is called default
+        remedy = "name one of its chat templates default"
+        raise ConfigurationError(MODEL_FIELD, str(path), f"has no default chat template ({_first_line(error)})", remedy) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -1,123 +1,127 @@
-"""The user's JSONL, a line at a time: one pass, memory bounded by the longest line."""
+"""One row: is it one that the backends train on as the user means it? Each format has its check."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from kubetune_trainer.errors import DataError
+from kubetune_trainer.data.problems import Remarks, refuse
 
-FIELD = "data_path"
+ROLES = frozenset({"system", "user", "assistant", "pretraining", "tool"})
+"""The usage documents' four, and `tool`. instructlab-training hands any role to the chat template, misspelt ones as well:
+beyond these only what the template itself compares a role with is taken."""
 
-ROLES = ("system", "user", "assistant", "pretraining", "tool")
-"""The usage documents' four, and `tool`, which instructlab-training hands to the chat template like any other role."""
-
-PRETRAINING_MARKS = ("<|user|>", "<|assistant|>", "<|start_of_role|>")
-"""What instructlab-training cuts a `pretraining` message by: without one of them it silently keeps nothing of it."""
+REASONING = ("reasoning_content", "thinking")
+"""instructlab-training's names of a reasoning trace (the second is GPT-OSS's)."""
 
 IGNORED_LABEL = -100
 """A position with this label is not counted in the loss (torch.nn.CrossEntropyLoss's ignore_index)."""
 
+LEGACY_MARKS = re.compile(r"<\|(user|assistant|system|endoftext|end_of_text)\|>|<\|start_of_role\|>\w+<\|end_of_role\|>")
 
-def refuse(path: Path, line: int | None, problem: str, remedy: str) -> NoReturn:
-    where = "" if line is None else f"line {line}: "
-    raise DataError(FIELD, str(path), f"{where}{problem}", remedy)
-
-
-def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each row with its line number (1-based); blank lines are passed over.
-
-    Raises:
-        DataError: missing, no file, not readable, not UTF-8, not JSON, or a line that is not an object.
-
-    """
-    if not path.exists():
-        refuse(path, None, "does not exist", "check the path, and that its volume is mounted")
-    if not path.is_file():
-        refuse(path, None, "is not a file", "name one JSON Lines file")
-    try:
-        with path.open("rb") as file:
-            for number, raw in enumerate(file, start=1):
-                if raw.strip():
-                    yield number, _parse(path, number, raw)
-    except OSError as error:
-        raise DataError(FIELD, str(path), f"cannot be read ({error.strerror})", "check the volume and its permissions") from error
+TOOLS_UNSEEN = (
+    "tools is not handed to the chat template (instructlab-training renders messages alone): describe the tools in a system message"
+)
+CALL_MASKED = 'an assistant\'s tool_calls without content stay out of the loss: write content: "" to have them learned'
+CUT_TEXT = (
+    "part of a pretraining message is dropped (user and assistant text is kept up to the next '<'): use user and assistant messages"
+)
 
 
-def _parse(path: Path, number: int, raw: bytes) -> dict[str, Any]:
-    try:
-        row = json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
-    except UnicodeDecodeError as error:
-        refuse(path, number, f"is not UTF-8 ({error.reason} at byte {error.start})", "save the file as UTF-8")
-    except (ValueError, RecursionError) as error:
-        refuse(path, number, f"is no JSON ({error})", "write one JSON object a line (JSON Lines)")
-    if not isinstance(row, dict):
-        refuse(path, number, f"is a JSON {type(row).__name__}, not an object", 'write {"messages": [...]} on each line')
-    return row
+@dataclass(frozen=True)
+class RowCheck:
+    """Refuses rows of one file that are wrong, and remarks on those that are odd."""
 
+    path: Path
+    data_format: str
+    unmask: bool = False
+    roles: frozenset[str] = ROLES
+    vocab_size: int | None = None  # rows of the model's embedding; None: not checked
+    remarks: Remarks = field(default_factory=Remarks)
 
-def check_messages(path: Path, line: int, row: dict[str, Any], *, unmask: bool) -> bool:
-    """Refuses a row that is no conversation; says whether any of it is counted in the loss."""
-    messages = row.get("messages")
-    if messages is None:
-        found = ", ".join(sorted(row)) or "nothing"
-        refuse(path, line, f"has no messages (it has {found})", 'write {"messages": [{"role": ..., "content": ...}]}')
-    if not isinstance(messages, list) or not messages:
-        refuse(path, line, "messages is empty or not a list", "give at least one message")
-    if not isinstance(row.get("unmask"), bool | None):
-        refuse(path, line, f"unmask is {row['unmask']!r}, neither true nor false", "write true or false, or leave it out")
-    for index, message in enumerate(messages):
-        _check_message(path, line, f"messages[{index}]", message)
-    roles = {message["role"] for message in messages}
-    learns_all = unmask or bool(row.get("unmask"))
-    return bool(roles - {"system"}) if learns_all else bool(roles & {"assistant", "pretraining"})
+    def learns(self, line: int, row: dict[str, Any]) -> bool:
+        """Whether any of the row is counted in the loss.
 
+        Raises:
+            DataError: the row is wrong; names the line and the remedy.
 
-def _check_message(path: Path, line: int, name: str, message: object) -> None:
-    if not isinstance(message, dict):
-        refuse(path, line, f"{name} is not an object", 'write {"role": ..., "content": ...}')
-    role, content = message.get("role"), message.get("content")
-    if role not in ROLES:
-        refuse(path, line, f"{name}.role {role!r} does not exist", f"use one of {', '.join(ROLES)}")
-    if not isinstance(content, str):
-        refuse(path, line, f"{name}.content is {type(content).__name__}, not a string", "give the text as one string")
-    for key in ("reasoning_content", "thinking"):
-        if not isinstance(message.get(key), str | None):
-            refuse(path, line, f"{name}.{key} is not a string", "give the text as one string, or leave it out")
-    if role == "pretraining" and not any(mark in content for mark in PRETRAINING_MARKS):
-        remedy = "give user and assistant messages, with unmask: true"
-        refuse(path, line, f"{name}: a pretraining message without {' or '.join(PRETRAINING_MARKS)} is dropped whole", remedy)
+        """
+        if self.data_format == "messages":
+            return self._messages(line, row)
+        return self._processed(line, row) if self.data_format == "processed" else self._document(line, row)
 
+    def _messages(self, line: int, row: dict[str, Any]) -> bool:
+        messages = row.get("messages")
+        if messages is None:
+            found = ", ".join(sorted(row)) or "nothing"
+            refuse(self.path, line, f"has no messages (it has {found})", 'write {"messages": [{"role": ..., "content": ...}]}')
+        if not isinstance(messages, list) or not messages:
+            refuse(self.path, line, "messages is empty or not a list", "give at least one message")
+        if not isinstance(row.get("unmask"), bool | None):
+            refuse(self.path, line, f"unmask is {row['unmask']!r}, neither true nor false", "write true or false, or leave it out")
+        if row.get("tools"):
+            self.remarks.add(line, TOOLS_UNSEEN)
+        for index, message in enumerate(messages):
+            self._message(line, f"messages[{index}]", message)
+        roles = {message["role"] for message in messages}
+        learns_all = self.unmask or bool(row.get("unmask"))
+        return bool(roles - {"system"}) if learns_all else bool(roles & {"assistant", "pretraining"})
 
-def check_processed(path: Path, line: int, row: dict[str, Any]) -> bool:
-    """Refuses a row that is not tokenised; says whether any of it is counted in the loss."""
-    for key in ("input_ids", "labels"):
-        values = row.get(key)
-        if not isinstance(values, list) or not values:
-            remedy = "give input_ids and labels, two lists of one length"
-            refuse(path, line, f"{key} is {'missing' if values is None else 'empty or not a list'}", remedy)
-        bad = next((value for value in values if type(value) is not int), None)
-        if bad is not None or None in values:
-            refuse(path, line, f"{key} holds {bad!r}, not an integer", "give token numbers")
-    tokens, labels = row["input_ids"], row["labels"]
-    if len(tokens) != len(labels):
-        problem = f"labels has {len(labels)} entries, input_ids {len(tokens)}"
-        refuse(path, line, problem, "give one label for each token (-100: not counted in the loss)")
-    if min(tokens) < 0:
-        refuse(path, line, f"input_ids holds {min(tokens)}", "token numbers are not negative")
-    wrong = next((label for label in labels if label < 0 and label != IGNORED_LABEL), None)
-    if wrong is not None:
-        refuse(
-            path, line, f"labels holds {wrong}", f"use the token's number, or {IGNORED_LABEL} where it is not counted in the loss"
-        )
-    return any(label != IGNORED_LABEL for label in labels[1:])  # the model predicts the next token: the first label is never used
+    def _message(self, line: int, name: str, message: object) -> None:
+        if not isinstance(message, dict):
+            refuse(self.path, line, f"{name} is not an object", 'write {"role": ..., "content": ...}')
+        role, content = message.get("role"), message.get("content")
+        if not isinstance(role, str) or role not in self.roles:
+            refuse(self.path, line, f"{name}.role {role!r} does not exist", f"use one of {', '.join(sorted(self.roles))}")
+        for key in REASONING:
+            if not isinstance(message.get(key), str | None):
+                refuse(self.path, line, f"{name}.{key} is not a string", "give the text as one string, or leave it out")
+        if content is None and role == "assistant" and any(message.get(key) for key in ("tool_calls", *REASONING)):
+            if message.get("tool_calls"):
+                self.remarks.add(line, CALL_MASKED)
+        elif not isinstance(content, str):
+            problem = f"{name}.content is {type(content).__name__}, not a string"
+            refuse(self.path, line, problem, "give the text as one string")
+        elif role == "pretraining":
+            self._legacy_text(line, name, content)
 
+    def _legacy_text(self, line: int, name: str, content: str) -> None:
+        from instructlab.training.data_process import extract_messages_from_pretraining_text
 
-def check_document(path: Path, line: int, row: dict[str, Any]) -> bool:
-    """Refuses a row that is no document; says whether any of it is counted in the loss."""
-    document = row.get("document")
-    if not isinstance(document, str):
-        refuse(path, line, "document is missing or not a string", 'write {"document": "the text"} on each line')
-    return bool(document)
+        turns = extract_messages_from_pretraining_text(content)
+        if not any(turn["content"].strip() for turn in turns):
+            problem = f"{name}: a pretraining message without <|user|> or <|assistant|> and text on the next line is dropped whole"
+            refuse(self.path, line, problem, "give user and assistant messages, with unmask: true")
+        if sum(len("".join(turn["content"].split())) for turn in turns) < len("".join(LEGACY_MARKS.sub("", content).split())):
+            self.remarks.add(line, CUT_TEXT)
+
+    def _processed(self, line: int, row: dict[str, Any]) -> bool:
+        for key in ("input_ids", "labels"):
+            values = row.get(key)
+            if not isinstance(values, list) or not values:
+                remedy = "give input_ids and labels, two lists of one length"
+                refuse(self.path, line, f"{key} is {'missing' if values is None else 'empty or not a list'}", remedy)
+            if bad := [value for value in values if type(value) is not int]:
+                refuse(self.path, line, f"{key} holds {bad[0]!r}, not an integer", "give token numbers")
+        tokens, labels = row["input_ids"], row["labels"]
+        if len(tokens) != len(labels):
+            problem = f"labels has {len(labels)} entries, input_ids {len(tokens)}"
+            refuse(self.path, line, problem, "give one label for each token (-100: not counted in the loss)")
+        if min(tokens) < 0:
+            refuse(self.path, line, f"input_ids holds {min(tokens)}", "token numbers are not negative")
+        if wrong := [label for label in labels if label < 0 and label != IGNORED_LABEL]:
+            remedy = f"use the token's number, or {IGNORED_LABEL} where it is not counted in the loss"
+            refuse(self.path, line, f"labels holds {wrong[0]}", remedy)
+        largest = max(*tokens, *labels)
+        if self.vocab_size is not None and largest >= self.vocab_size:
+            problem = f"token {largest} is beyond the model's vocabulary of {self.vocab_size}"
+            refuse(self.path, line, problem, "tokenise with this model's own tokenizer")
+        return any(label != IGNORED_LABEL for label in labels[1:])  # the next token is predicted: the first label is never used
+
+    def _document(self, line: int, row: dict[str, Any]) -> bool:
+        document = row.get("document")
+        if not isinstance(document, str):
+            refuse(self.path, line, "document is missing or not a string", 'write {"document": "the text"} on each line')
+        return bool(document)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from kubetune_trainer.backends.base import Torchrun
 
-DEVICE_ENV = "KUBETUNE_DEVICE"
+CPU_PATCH_ENV = "KUBETUNE_CPU_PATCH"
 PLUGINS_ENV = "KUBETUNE_PLUGINS"
 LOG_DIR_ENV = "KUBETUNE_LOG_DIR"
 
@@ -37,6 +37,7 @@ class Launch:
         default_factory=dict
     )  # module name below kubetune_trainer.plugins -> install()'s arguments
     environment: Mapping[str, str] = field(default_factory=dict)  # further variables of the workers
+    knows_cpu: bool = False  # the script trains on a CPU by itself: torch stays as it is
 
 
 def torchrun_command(command: Sequence[str], launch: Launch) -> list[str]:
@@ -72,7 +73,7 @@ def worker_environment(base: Mapping[str, str], launch: Launch, *, cores: int) -
     """The environment of torchrun and its workers: `base` without the pod's rendezvous, and what our launcher reads."""
     clean = {k: v for k, v in base.items() if k not in FOREIGN_NAMES and not k.startswith(FOREIGN)}
     ours = {
-        DEVICE_ENV: launch.device,
+        CPU_PATCH_ENV: str(int(launch.device == "cpu" and not launch.knows_cpu)),
         PLUGINS_ENV: json.dumps(launch.plugins, sort_keys=True),
         LOG_DIR_ENV: str(launch.log_dir),
         "PYTHONUNBUFFERED": "1",

@@ -1,8 +1,8 @@
-"""One run of a backend's own run_training(), judged by what its processes did and not by how it returned."""
+"""One run of a backend's run_training(), or of a script of ours, judged by what its processes did and not by how it returned."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +13,9 @@ from kubetune_trainer.launch.diagnosis import diagnose
 from kubetune_trainer.launch.evidence import AGENT_FILE, STOP_FILE
 from kubetune_trainer.launch.process import AgentProcess, intercepted
 from kubetune_trainer.rendezvous import wait_for_master
+
+LOG_FILE = "torchrun.log"
+"""What all ranks of a script of ours print, in the node's log directory."""
 
 
 def launch_training(
@@ -26,9 +29,7 @@ def launch_training(
         TrainingError: a rank failed, the rendezvous did, or nothing was started at all.
 
     """
-    wait_for_master(launch.torchrun)
-    clear(launch.log_dir)
-    prepare()
+    begin(launch, prepare)
     backend_error: Exception | None = None
     with intercepted(module, launch) as started:
         try:
@@ -36,6 +37,20 @@ def launch_training(
         except RuntimeError as error:  # how both say that a worker failed
             backend_error = error
     judge(started, backend_error, launch)
+
+
+def launch_script(script: Path, arguments: Sequence[str], launch: Launch, prepare: Callable[[], None] = lambda: None) -> None:
+    """Runs a script of ours on every rank, for a library that starts no processes itself; otherwise as launch_training."""
+    begin(launch, prepare)
+    process = AgentProcess(str(launch.log_dir / LOG_FILE), [str(script), *arguments], launch)
+    process.listen()
+    judge([process], None, launch)
+
+
+def begin(launch: Launch, prepare: Callable[[], None]) -> None:
+    wait_for_master(launch.torchrun)
+    clear(launch.log_dir)
+    prepare()
 
 
 def clear(log_dir: Path) -> None:

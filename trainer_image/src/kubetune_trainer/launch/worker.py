@@ -10,19 +10,19 @@ import time
 import traceback
 from pathlib import Path
 
-from kubetune_trainer.launch.command import DEVICE_ENV, LOG_DIR_ENV, PLUGINS_ENV
+from kubetune_trainer.launch.command import CPU_PATCH_ENV, LOG_DIR_ENV, PLUGINS_ENV
 from kubetune_trainer.launch.death import PARENT_ENV, die_with_parent
 from kubetune_trainer.launch.evidence import RankError
 
 
 def main(script: str, arguments: list[str]) -> None:
-    """Patches torch for the device, installs the plug-ins, then is the script.
+    """Patches torch where the script only knows CUDA and the device is the CPU, installs the plug-ins, then is the script.
 
     The device is told, never guessed: a GPU node whose driver is broken must fail, not train on its CPU.
     """
     die_with_parent(int(os.environ[PARENT_ENV]))
     try:
-        if os.environ[DEVICE_ENV] == "cpu":
+        if os.environ[CPU_PATCH_ENV] == "1":
             from kubetune_trainer.launch.cpu import patch_torch
 
             patch_torch()

@@ -1,0 +1,1 @@
+"""The algorithms that came after sft and osft (kubetune_trainer.api), one file each: class and parameters."""
