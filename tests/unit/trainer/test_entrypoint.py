@@ -125,7 +125,7 @@ REFUSED: list[tuple[str, Any, FailureClass, tuple[str, ...]]] = [
         "all too long",
         {"training": {"max_seq_len": 25}},
         FailureClass.DATA_ERROR,
-        ("maxSeqLen", "25", "48 of 48", "raise maxSeqLen"),
+        ("maxSeqLen", "25", "no sample of 48 rows", "raise maxSeqLen"),
     ),
     ("no master", {"nodes": 2}, FailureClass.USER_ERROR, ("PET_NODE_RANK", "MASTER_ADDR", "RANK")),
 ]
