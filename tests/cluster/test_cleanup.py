@@ -10,9 +10,9 @@ pytestmark = pytest.mark.cluster
 MASTER, WORKER = "teach-sft-1-master-0", "teach-sft-1-worker-0"
 
 
-def finished(namespace: Namespace, **policy: object) -> Job:
+def finished(namespace: Namespace, kind: str = "SFTJob", **policy: object) -> Job:
     """Its master reached the end; its worker still runs."""
-    job = namespace.create(edit={"spec.nodes": 2, "spec.runPolicy": policy})
+    job = namespace.create(kind=kind, edit={"spec.nodes": 2, "spec.runPolicy": policy})
     job.wait_attempt(1)
     until(lambda: len(job.pods(1)) == 2, "both pods", evidence=job.evidence)
     job.end(1, reached_end())
@@ -51,8 +51,9 @@ def test_ttl_removes_the_child_and_keeps_the_job(namespace: Namespace, operator:
     assert [child["metadata"]["name"] for child in namespace.children()] == ["other-sft-1"], "it is not made again"
 
 
-def test_ttl_removes_the_job_where_asked(namespace: Namespace, operator: OperatorProcess):
-    job = finished(namespace, ttlSecondsAfterFinished=2, deleteJob=True)
+@pytest.mark.parametrize("kind", ["SFTJob", "OSFTJob"])
+def test_ttl_removes_the_job_where_asked(namespace: Namespace, operator: OperatorProcess, kind: str):
+    job = finished(namespace, kind, ttlSecondsAfterFinished=2, deleteJob=True)
     until(lambda: not job.exists and not namespace.children() and not namespace.all_pods(), "all is gone", evidence=job.evidence)
 
 

@@ -11,6 +11,7 @@ from reporting import Lab
 from kubetune_trainer import api_report
 from kubetune_trainer.contract import Contract
 from kubetune_trainer.entrypoint import run_attempt
+from kubetune_trainer.preemption import GracefulStop
 
 pytestmark = pytest.mark.cluster
 
@@ -36,7 +37,7 @@ def test_the_status_shows_what_the_trainer_did(
         report="api",
     )
     cluster = {"KUBERNETES_SERVICE_HOST": api.host, "KUBERNETES_SERVICE_PORT": str(api.port)}
-    outcome = run_attempt(contract, {**os.environ, **cluster})
+    outcome = run_attempt(contract, {**os.environ, **cluster}, GracefulStop())
 
     assert outcome.reached_end
     assert outcome.checkpoint is not None
