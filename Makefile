@@ -15,6 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # So many processes run tests side by side; those of the cluster mostly wait.
 UNIT_WORKERS ?= $(shell nproc)
 CLUSTER_WORKERS ?= 6
+TRAIN_WORKERS ?= $(shell nproc)
 
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
@@ -79,7 +80,7 @@ test-cluster: programs ## Tests against a real API server and Kubeflow's trainin
 	@test -n "$$KUBECONFIG" || $(BIN)/python -m e2e.cluster.rights $(AUDIT_LOG)
 
 train-tests: $(READY) ## Tests that train for real, on the CPU, on a model made on the spot
-	$(TEST_ENV) $(BIN)/pytest -q -m train
+	$(TEST_ENV) $(BIN)/pytest -q -m train -n $(TRAIN_WORKERS) --maxprocesses 4 --dist worksteal
 
 cluster: programs ## A real control plane on loopback, Kubeflow's training operator, fake nodes with a scripted trainer; KUEUE=1: Kueue
 	@$(BIN)/python -m e2e.cluster up $(if $(KUEUE),--kueue)
