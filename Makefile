@@ -82,6 +82,11 @@ test-cluster: programs ## Tests against a real API server and Kubeflow's trainin
 train-tests: $(READY) ## Tests that train for real, on the CPU, on a model made on the spot
 	$(TEST_ENV) $(BIN)/pytest -q -m train -n $(TRAIN_WORKERS) --maxprocesses 4 --dist worksteal
 
+MINUTES ?= 10
+JOBS ?= 200
+chaos: programs ## Kills, cuts and breaks around 200 jobs, and a verdict (docs/chaos.md); MINUTES=10 JOBS=200 SEED= REPORT=
+	@$(BIN)/python -m e2e.chaos --minutes $(MINUTES) --jobs $(JOBS) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
+
 cluster: programs ## A real control plane on loopback, Kubeflow's training operator, fake nodes with a scripted trainer; KUEUE=1: Kueue
 	@$(BIN)/python -m e2e.cluster up $(if $(KUEUE),--kueue)
 

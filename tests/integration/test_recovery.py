@@ -108,7 +108,6 @@ def test_one_node_told_to_end_saves_the_whole_gang_where_it_is(workspace: Worksp
     assert STEPS < one["lastStep"] < EPOCHS * STEPS
     assert two["resumedFrom"].endswith(f"/step_{one['lastStep']}")
     assert status["progress"]["step"] == EPOCHS * STEPS
-    assert status["goodput"]["lost"] <= 2  # whole seconds: the save came with the step
 
 
 def test_ctrl_c_ends_every_process_and_the_same_command_goes_on(workspace: Workspace, long_data: Path) -> None:
