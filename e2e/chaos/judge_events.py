@@ -9,10 +9,11 @@ from itertools import pairwise
 
 from e2e.chaos.history import ENDED_PHASES, LEASE, History, Record
 from e2e.chaos.trail import Trail
+from kubetune.cluster import Manifest
 
 ATTEMPT = re.compile(r"attempt (\d+)")
 AFTER_KILL = 10.0
-"""Seconds after a status write within which the end of its writer may cost its events: they follow the write, and are retried."""
+"""Seconds around a status write within which its writer's end may cost an event whose five tries the faults had eaten up."""
 
 RENEWED = 4.5
 """A leader renews every 2 s. It stops writing 7.5 s after it ASKED for the last renewal that was granted, which may have taken 3 s:
@@ -70,14 +71,22 @@ def due(trail: Trail) -> dict[tuple[str, str], float]:
     for record in trail.statuses:
         if record.deleted or record.deleting:
             break
+        previous = None
         for attempt in record.status.get("attempts") or []:
             number = str(attempt["number"])
-            wanted.setdefault(("AttemptStarted", number), record.time)
+            if previous:
+                wanted.setdefault((restart_after(previous), number), record.time)
+            previous = attempt
             if attempt.get("reason") not in (None, "Succeeded", "Suspended"):
                 wanted.setdefault(("AttemptFailed", number), record.time)
         if record.status.get("phase") in ENDED_PHASES:
             wanted.setdefault((record.status["phase"], ""), record.time)
     return wanted
+
+
+def restart_after(attempt: Manifest) -> str:
+    """The reason under which the next one's start is told; the first one's is not."""
+    return "Resumed" if attempt.get("reason") == "Suspended" else "Restarted"
 
 
 def excused(history: History, time: float) -> bool:

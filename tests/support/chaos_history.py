@@ -82,9 +82,13 @@ class Story:
         return {"name": name, "uid": uid or name, "labels": {JOB_UID: JOB, ATTEMPT: str(number)}}
 
     def starts(self, number: int) -> Story:
-        """The child, the record of it, its event, its master."""
+        """The child, the record of it, its event where it is not the first, its master."""
+        resumed = bool(self._attempts) and self._attempts[-1].get("reason") == "Suspended"
         self._attempts.append({"number": number, "pyTorchJob": f"teach-sft-{number}"})
-        return self.child(number).job("Starting").event("AttemptStarted", f"attempt {number} (x) was started").pod(number)
+        self.child(number).job("Starting")
+        if number > 1:
+            self.event("Resumed" if resumed else "Restarted", f"attempt {number} (x) was started")
+        return self.pod(number)
 
     def fails(self, number: int, reason: str = "CudaOOM", *, phase: str = "Restarting", **status: Any) -> Story:
         """The master fails, the status says so, the child and its pods go."""
