@@ -33,7 +33,7 @@ def places(tiny_tied_model: Path, tiny_data: Path, tmp_path: Path) -> dict[str, 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a script written for training_hub, with these names set at its head."""
+    """Starts a script written for training_hub, with these names set at its head; instructlab-training's log lines stay whole."""
     started: list[subprocess.Popen[str]] = []
 
     def run(script: str, name: str = "script.py", **names: Any) -> subprocess.Popen[str]:
@@ -41,7 +41,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
         (tmp_path / name).write_text(head + script)
         command = [sys.executable, "-m", "kubetune_trainer.training_hub", name]
         process = subprocess.Popen(
-            command, cwd=tmp_path, env={**os.environ}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            cwd=tmp_path,
+            env={**os.environ, "COLUMNS": "1000"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         started.append(process)
         return process
