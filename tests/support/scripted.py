@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint, StepMetrics
+from kubetune_trainer.contract import JobIdentity
 
+JOB = JobIdentity(kind="SFTJob", namespace="n", name="j", uid="u", spec_hash="h")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 

@@ -5,64 +5,22 @@ from __future__ import annotations
 import json
 import logging
 import math
-import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import ScriptedBackend, save_empty, save_nan, save_nothing, save_torn, save_trained, save_unchanged
-from signal_handlers import kept_handlers
+from scripted import JOB, ScriptedBackend, save_empty, save_nan, save_nothing, save_torn, save_trained, save_unchanged
 from tiny import write_messages
+from waiting import until
 
 from kubetune_trainer.backends.base import BackendRun, Torchrun
 from kubetune_trainer.checkpoints import check_manifest, read_manifest
-from kubetune_trainer.contract import CheckpointPolicy, FailureClass, JobIdentity, Report, WeightsKind
+from kubetune_trainer.contract import FailureClass, Report, WeightsKind
 from kubetune_trainer.data.preflight import PROBE
 from kubetune_trainer.errors import ConfigurationError, DataError, TrainingError
 from kubetune_trainer.parameters import SFTParameters
-from kubetune_trainer.preemption import GracefulStop, Terminated
-from kubetune_trainer.run import RunFailedError, RunPlan, run_training
-
-JOB = JobIdentity(kind="SFTJob", namespace="n", name="j", uid="u", spec_hash="h")
-DEADLINE = 120.0  # seconds; a wait ends long before
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("data") / "processed.jsonl"
-    path.write_text((json.dumps({"input_ids": [5] * 30, "labels": [-100] + [5] * 29}) + "\n") * 40)
-    return path
-
-
-@pytest.fixture
-def plan_of(tiny_model: Path, data: Path, tmp_path: Path) -> Any:
-    def make(backend: ScriptedBackend | None = None, **more: Any) -> RunPlan:
-        given = {
-            "algorithm": "sft",
-            "backend": backend or ScriptedBackend(),
-            "model": str(tiny_model),
-            "dataset": str(data),
-            "dataset_format": "processed",
-            "output_dir": tmp_path / "job" / "attempt-1",
-            "output_uri": "pvc://runs/job/attempt-1",
-            "parameters": SFTParameters(num_epochs=2, effective_batch_size=8),
-            "device": "cpu",
-            "job": JOB,
-            "poll_interval": 0.01,
-            "report_interval": 0.0,
-        }
-        return RunPlan(**{**given, **more})
-
-    return make
-
-
-def wait_until(condition: Any) -> None:
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)
+from kubetune_trainer.run import RunFailedError, run_training
 
 
 def test_a_run_that_did_all_it_should(plan_of: Any, tmp_path: Path):
@@ -71,7 +29,7 @@ def test_a_run_that_did_all_it_should(plan_of: Any, tmp_path: Path):
 
     def at(step: int) -> None:
         if step == 6:  # the monitor verifies the first epoch's checkpoint while the second trains
-            wait_until(lambda: reports and len(reports[-1].checkpoints) == 2)
+            until(lambda: reports and len(reports[-1].checkpoints) == 2, "the run comes that far")
             seen["during"] = reports[-1]
 
     result = run_training(plan_of(ScriptedBackend(on_step=at), report=reports.append))
@@ -199,7 +157,7 @@ def test_a_checkpoint_still_being_written_is_not_judged(plan_of: Any, caplog: py
             polls = []
             found = self.found
             self.found = lambda run, steps: polls.append(1) or found(run, steps)  # type: ignore[method-assign]
-            wait_until(lambda: len(polls) > 3)
+            until(lambda: len(polls) > 3, "the run comes that far")
             save_trained(run.model_dir, target.with_name("whole"))
             for file in target.with_name("whole").iterdir():
                 file.replace(target / file.name)
@@ -312,79 +270,6 @@ def test_a_gpu_that_is_not_there(plan_of: Any, monkeypatch: pytest.MonkeyPatch):
     assert run_training(plan_of(device="gpu", torchrun=Torchrun(nproc_per_node=2))).reached_end
 
 
-def test_termination_tells_how_far_it_came(plan_of: Any):
-    """Raised out of the backend, as by the signal's handler."""
-    reports: list[Report] = []
-
-    def at(step: int) -> None:
-        if step == 8:
-            wait_until(lambda: reports and len(reports[-1].checkpoints) == 2 and reports[-1].progress.step == 8)
-            raise Terminated
-
-    with pytest.raises(Terminated) as caught:
-        run_training(plan_of(ScriptedBackend(on_step=at), report=reports.append))
-
-    outcome = caught.value.outcome
-    assert outcome is not None
-    assert (outcome.failure, outcome.exit_code, outcome.step, outcome.total_steps) == (FailureClass.PREEMPTED, 143, 8, 10)
-    assert "the last verified checkpoint is pvc://runs/job/attempt-1/hf_format/samples_40 (step 5)" in outcome.message
-    wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("monitor")])
-
-
-def test_a_run_that_was_asked_to_save_and_end_tells_from_where_it_goes_on(plan_of: Any, tmp_path: Path):
-    stop = GracefulStop(600)
-    saved = TrainingError(FailureClass.PREEMPTED, "rank 0: Preempted: saved at step 5 and ended, as asked")
-
-    def at(step: int) -> None:
-        if step == 5:
-            wait_until(lambda: reports and reports[-1].progress)  # a first step was seen
-            stop.asked_to_end(15, None)
-
-    reports: list[Report] = []
-    backend = ScriptedBackend(on_step=at, stop_after=5, error=saved)
-    with pytest.raises(RunFailedError) as caught:
-        run_training(plan_of(backend, stop=stop, report=reports.append))
-
-    outcome = caught.value.outcome
-    assert (tmp_path / "job" / "attempt-1" / "stop").exists()
-    assert (outcome.failure, outcome.exit_code, outcome.step) == (FailureClass.PREEMPTED, 143, 5)
-    assert "asked to end (SIGTERM) at step 5 of 10; the last verified checkpoint is" in outcome.message
-    assert outcome.message.endswith("(step 5)")
-    assert [c.step for c in reports[-1].checkpoints if c.kind == "full-state" and c.verified] == [5]
-
-
-def test_a_run_asked_to_end_at_its_last_step_still_succeeds(plan_of: Any):
-    stop, reports = GracefulStop(600), list[Report]()
-
-    def at(step: int) -> None:
-        if step == 10:
-            wait_until(lambda: reports and reports[-1].progress)
-            stop.asked_to_end(15, None)
-
-    assert run_training(plan_of(ScriptedBackend(on_step=at), stop=stop, report=reports.append)).reached_end
-
-
-def test_against_the_policy_nothing_is_waited_for(plan_of: Any):
-    stop, policy = GracefulStop(600), CheckpointPolicy(on_preemption=False)
-    backend = ScriptedBackend(on_step=lambda step: stop.asked_to_end(15, None) if step == 3 else None)
-    with kept_handlers(), pytest.raises(Terminated):
-        run_training(plan_of(backend, stop=stop, checkpoint=policy))
-
-
-def test_before_the_first_step_nothing_is_waited_for(plan_of: Any):
-    stop = GracefulStop(600)
-
-    class Asked(ScriptedBackend):
-        def run(self, run: BackendRun) -> None:
-            del run
-            stop.asked_to_end(15, None)
-
-    with kept_handlers(), pytest.raises(Terminated) as caught:
-        run_training(plan_of(Asked(), stop=stop))
-    assert caught.value.outcome is not None
-    assert "at step 0 of 10; no checkpoint was verified" in caught.value.outcome.message
-
-
 def test_what_the_backend_is_given(plan_of: Any, tiny_model: Path, tmp_path: Path):
     backend = ScriptedBackend()
     run_training(plan_of(backend, parameters=SFTParameters(num_epochs=2, effective_batch_size=8)))
@@ -425,7 +310,7 @@ def test_a_monitor_that_stumbles_stops_nothing(plan_of: Any, caplog: pytest.LogC
                 raise OSError("stale file handle")
             return super().found(run, steps)
 
-    backend = Stumbling(on_step=lambda step: wait_until(lambda: not backend.stumbles))
+    backend = Stumbling(on_step=lambda step: until(lambda: not backend.stumbles, "the run comes that far"))
     with caplog.at_level(logging.ERROR):
         assert run_training(plan_of(backend)).reached_end
     assert "stale file handle" in caplog.text
