@@ -145,9 +145,15 @@ def watcher(namespace: Namespace, faulty: FaultyApi, tmp_path: Path) -> Iterator
     """An operator that knows of changes by its watches alone: it sweeps once an hour."""
     process = OperatorProcess(faulty.kubeconfig(tmp_path), namespace.name, tmp_path / "operator.log")
     process.start("--sweep-seconds=3600", "--no-leader-elect", "--port=0")
-    until(lambda: {a.path.rsplit("/", 1)[1] for a in faulty.asked if a.watch} >= KINDS, "it watches", evidence=lambda: process.said)
-    yield process
-    process.stop()
+    try:
+        until(
+            lambda: {a.path.rsplit("/", 1)[1] for a in faulty.asked if a.watch} >= KINDS,
+            "it watches",
+            evidence=lambda: process.said,
+        )
+        yield process
+    finally:
+        process.stop()
 
 
 KINDS = {"sftjobs", "osftjobs", "pytorchjobs"}
