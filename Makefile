@@ -11,12 +11,12 @@ MODEL_READY := $(VENV)/.demo-model-ready
 # Without bytecode on disk every process compiles the thousands of files that it imports, again and again.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Threads of different processes wait for each other on few cores: one each is faster there.
 # So many processes run tests side by side; those of the cluster mostly wait.
 UNIT_WORKERS ?= $(shell nproc)
 CLUSTER_WORKERS ?= 6
 TRAIN_WORKERS ?= $(shell nproc)
 
+# Threads of different processes wait for each other on few cores: one each is faster there.
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help

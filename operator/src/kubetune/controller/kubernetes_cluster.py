@@ -124,7 +124,7 @@ class KubernetesCluster:
         await self._delete(f"{jobs_path(job['kind'], metadata['namespace'])}/{metadata['name']}", metadata["uid"])
 
     async def write_status(self, job: Manifest, status: Manifest) -> None:
-        """With UID and resourceVersion as preconditions: a status is true of the version that was read, and of no other."""
+        """With resourceVersion as precondition: a status is true of the version that was read, and of no other."""
         metadata = job["metadata"]
         body = {
             "apiVersion": API_VERSION,
