@@ -131,6 +131,7 @@ def launch_of(run: BackendRun) -> Launch:
         "tied_embeddings": {},
         "computed_buffers": {},
         "periodic_save_osft": run.checkpoint.model_dump(),
+        "written_metrics": {"module": "mini_trainer.async_structured_logger"},
     }
     if cache := os.environ.get(SVD_CACHE_ENV):
         plugins["svd_cache"] = {"directory": cache}
