@@ -68,6 +68,7 @@ PROGRAMS = {
         Program("kstatus", "kstatus", "."),
         Program("trainer-controller-manager", "trainer", "github.com/kubeflow/trainer/v2/cmd/trainer-controller-manager"),
         Program("jobset", "jobset", "sigs.k8s.io/jobset"),
+        Program("helm", "helm", "helm.sh/helm/v4/cmd/helm"),
     )
 }
 

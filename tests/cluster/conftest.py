@@ -12,12 +12,11 @@ import pytest
 from operator_process import OperatorProcess
 from real_cluster import Namespace, core
 from shared_cluster import control_plane
-from waiting import until
 
 from e2e.cluster import binaries
 from e2e.cluster.__main__ import up
 from e2e.cluster.tokens import OPERATOR, account_kubeconfig
-from e2e.cluster.volumes import CLAIMS, volume, volume_claim, volume_name
+from e2e.cluster.volumes import CLAIMS, volume_name
 
 
 @pytest.fixture(scope="session")
@@ -49,13 +48,9 @@ def operator_kubeconfig(kubeconfig: Path, tmp_path: Path) -> Path:
 def namespace(kubeconfig: Path, kubectl: Path) -> Iterator[Namespace]:
     """One of the test's own, ready for pods."""
     it = Namespace(f"test-{uuid.uuid4().hex[:10]}", kubeconfig, kubectl)
-    api = core(it)
-    api.create_namespace({"metadata": {"name": it.name}})
-    until(lambda: api.list_namespaced_service_account(it.name).items, f"the ServiceAccount of {it.name}")
-    for claim in CLAIMS:
-        api.create_persistent_volume(volume(it.name, claim))
-        api.create_namespaced_persistent_volume_claim(it.name, volume_claim(it.name, claim))
+    it.create_ready()
     yield it
+    api = core(it)
     api.delete_namespace(it.name)
     for claim in CLAIMS:
         api.delete_persistent_volume(volume_name(it.name, claim))

@@ -14,6 +14,7 @@ from case import SMALLEST, edited
 from kubernetes import client
 from waiting import until
 
+from e2e.cluster.volumes import CLAIMS, volume, volume_claim
 from kubetune.api import GROUP, VERSION
 from kubetune.cluster import ATTEMPT, JOB_UID
 from kubetune.controller.kubernetes_api import APPLY, KubernetesApi, Request, connect
@@ -39,6 +40,15 @@ class Namespace:
     @property
     def api(self) -> KubernetesApi:
         return KubernetesApi(connect(str(self.kubeconfig)))
+
+    def create_ready(self) -> None:
+        """With the ServiceAccount and the claims that the pods of its jobs need."""
+        api = core(self)
+        api.create_namespace({"metadata": {"name": self.name}})
+        until(lambda: api.list_namespaced_service_account(self.name).items, f"the ServiceAccount of {self.name}")
+        for claim in CLAIMS:
+            api.create_persistent_volume(volume(self.name, claim))
+            api.create_namespaced_persistent_volume_claim(self.name, volume_claim(self.name, claim))
 
     def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
         command = [str(self.program), f"--kubeconfig={self.kubeconfig}", f"--namespace={self.name}", *arguments]
