@@ -50,7 +50,7 @@ def generated() -> dict[Path, str]:
 def chart(crds: dict[Path, str]) -> dict[Path, str]:
     """The chart's copies: Helm reads no file outside a chart."""
     files = ROOT / "charts" / "kubetune" / "files"
-    copies = {files / name: (ROOT / "deploy" / name).read_text() for name in CHARTED}
+    copies = {files / name: (HERE.parent / "deploy" / name).read_text() for name in CHARTED}
     return copies | {files / "crds" / path.name: text for path, text in crds.items()}
 
 
