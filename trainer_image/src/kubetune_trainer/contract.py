@@ -38,6 +38,9 @@ MAX_CHECKPOINTS = 20
 MAX_URI = 2048
 """Characters of a URI. A job's output has at most 1024, and what is written below it adds some hundred."""
 
+MAX_STAGE = 200
+"""Characters of what is being done before the first step."""
+
 MAX_URI_BYTES = 16 * 1024
 """Of all checkpoints' URIs that a status lists, in JSON: what the trainer writes stays under 24 KiB of the status' 64."""
 
@@ -229,6 +232,11 @@ class Progress(Message):
     samples_per_second: float | None = Field(default=None, description="Samples a second over all ranks, last step.")
     eta_seconds: int | None = Field(default=None, ge=0, description="Seconds until the last step at this attempt's pace.")
     updated_time: datetime | None = Field(default=None, description="When the step was logged.")
+    stage: str | None = Field(
+        default=None,
+        max_length=MAX_STAGE,
+        description="What the attempt does before its first step, for people; absent once it steps.",
+    )
 
 
 class Report(Message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,6 +89,13 @@ class RunPlan:
         return (
             Path(given).expanduser().absolute() if given else (self.output_dir.parent if self.job else self.output_dir) / CACHE_NAME
         )
+
+    @property
+    def cache_dir(self) -> Path:
+        """For what a backend keeps: beside the job's attempts, or the library's user's own cache directory (XDG)."""
+        if self.job:
+            return self.output_dir.parent / "cache"
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "kubetune"
 
     @property
     def format(self) -> str:

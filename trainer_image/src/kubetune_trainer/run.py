@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kubetune_trainer.backends.base import BackendRun
+from kubetune_trainer.checkpoints.manifest import read_manifest
 from kubetune_trainer.checkpoints.resume import Choice, Fit, choose
-from kubetune_trainer.contract import FailureClass
+from kubetune_trainer.contract import FailureClass, Report
 from kubetune_trainer.data.preflight import PROBE, ModelFacts, check_model, check_output
 from kubetune_trainer.data.report import DataReport
 from kubetune_trainer.data.settings import DataSettings
@@ -25,6 +27,8 @@ from kubetune_trainer.monitor import Monitor
 from kubetune_trainer.outcome import Evidence, judge
 from kubetune_trainer.plan import RunFailedError, RunPlan, RunResult
 from kubetune_trainer.preemption import Terminated
+from kubetune_trainer.progress import before_first_step
+from kubetune_trainer.report import Reports, Throttle
 from kubetune_trainer.sources import resolve_dataset, resolve_model
 
 __all__ = ["RunFailedError", "RunPlan", "RunResult", "Terminated", "run_training"]
@@ -32,14 +36,21 @@ __all__ = ["RunFailedError", "RunPlan", "RunResult", "Terminated", "run_training
 logger = logging.getLogger(__name__)
 
 
+STAGES = {"preflight": "fetching and checking the model and the data", "tokenise": "tokenising the data"}
+"""What a phase says of itself while nothing steps; the monitor tells the others."""
+
+
 @dataclass
 class Phases:
     """Wall-clock seconds by phase."""
 
+    tell: Callable[[str], None]
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextlib.contextmanager
     def of(self, name: str) -> Iterator[None]:
+        if name in STAGES:
+            self.tell(STAGES[name])
         start = time.monotonic()
         try:
             yield
@@ -76,7 +87,8 @@ def run_training(plan: RunPlan) -> RunResult:
 
 
 def _run(plan: RunPlan) -> RunResult:
-    phases = Phases()
+    reports = Reports(plan.report if plan.judges else None, Throttle(plan.report_interval))
+    phases = Phases(lambda stage: reports.tell(_before_training(plan, stage)))
     with phases.of("preflight"):
         inputs = preflight(plan)
     with phases.of("tokenise"):
@@ -84,7 +96,7 @@ def _run(plan: RunPlan) -> RunResult:
         plan.parameters.check_samples(data.kept)
     run, choice = _prepare(plan, inputs, data)
     resumed_from = plan.uri_of(choice.path) if choice.path else None
-    monitor = Monitor(plan, run, resumed_from, choice.step)
+    monitor = Monitor(plan, run, reports, resumed_from, choice.step)
     try:
         with saving_on_demand(plan, run, monitor):
             error = _train(plan, run, monitor, phases)
@@ -95,6 +107,14 @@ def _run(plan: RunPlan) -> RunResult:
         end.outcome = judge(_evidence(plan, monitor, TrainingError(FailureClass.PREEMPTED, "asked to end")))
         raise
     return _conclude(plan, monitor, error, data, phases)
+
+
+def _before_training(plan: RunPlan, stage: str) -> Report:
+    step = 0
+    for state in plan.resume_from[:1]:
+        with contextlib.suppress(OSError, ValueError):  # whether it can be used is looked at later
+            step = read_manifest(Path(state)).step
+    return Report(attempt=plan.attempt, progress=before_first_step(stage, step, None))
 
 
 def preflight(plan: RunPlan) -> Inputs:
@@ -163,6 +183,7 @@ def _prepare(plan: RunPlan, inputs: Inputs, data: DataReport) -> tuple[BackendRu
         device=plan.device,
         checkpoint=plan.checkpoint,
         further=plan.further,
+        cache_dir=plan.cache_dir,
     )
     states = (
         take_up(plan.output_dir, _call_of(plan, run), alone=plan.torchrun.nnodes == 1) if plan.owns_output else plan.resume_from
@@ -257,4 +278,6 @@ def _conclude(plan: RunPlan, monitor: Monitor, error: Exception | None, data: Da
     )
     if not outcome.reached_end:
         raise RunFailedError(outcome, result) from error
+    if plan.job and plan.judges:
+        shutil.rmtree(plan.cache_dir, ignore_errors=True)  # kept for further attempts: there are none
     return result
