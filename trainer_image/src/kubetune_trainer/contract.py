@@ -170,6 +170,36 @@ def newest(checkpoints: Sequence[Checkpoint]) -> tuple[Checkpoint, ...]:
     return tuple(kept)
 
 
+class TensorBoard(Message):
+    """Event files."""
+
+    log_dir: str = Field(description="An absolute directory in the pod.")
+
+
+class MLflow(Message):
+    """A run on a server."""
+
+    tracking_uri: str | None = Field(default=None, description="None: MLFLOW_TRACKING_URI.")
+    experiment: str
+    run_name: str
+
+
+class WeightsAndBiases(Message):
+    """A run at Weights & Biases. WANDB_API_KEY and WANDB_MODE are in the environment."""
+
+    project: str
+    entity: str | None = None
+    run_name: str
+
+
+class Tracking(Message):
+    """Where the metrics are sent beside the job's status; a block that is left out: not there."""
+
+    tensorboard: TensorBoard | None = None
+    mlflow: MLflow | None = None
+    wandb: WeightsAndBiases | None = None
+
+
 class Contract(Message):
     """One attempt, completely: the same document for every node; what differs by node is in the rendezvous variables."""
 
@@ -194,6 +224,7 @@ class Contract(Message):
         default=(),
         description="Full-state directories of earlier attempts, best first. The first that verifies is used.",
     )
+    tracking: Tracking | None = None
     rendezvous_timeout_seconds: int = Field(default=600, ge=1)
     grace_seconds: float = Field(default=30, ge=0, description="How long a pod may go on after SIGTERM (Kubernetes' default).")
     report: Literal["none", "api"] = Field(

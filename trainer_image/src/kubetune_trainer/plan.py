@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from kubetune_trainer.backends.base import Backend, Torchrun
-from kubetune_trainer.contract import Checkpoint, CheckpointPolicy, FailureClass, JobIdentity, Outcome, Report
+from kubetune_trainer.contract import Checkpoint, CheckpointPolicy, FailureClass, JobIdentity, Outcome, Report, Tracking
 from kubetune_trainer.data.report import DataReport
 from kubetune_trainer.data.settings import OFF, DataSettings
 from kubetune_trainer.errors import TrainingError
@@ -53,6 +53,7 @@ class RunPlan:
     data_dir: Path | None = None  # None: parameters.data_output_dir, else below output_dir
     verifiers: Mapping[str, Verifier] = field(default_factory=plain_verifiers)  # by kind of checkpoint
     data_settings: DataSettings | None = None  # None: the environment's
+    tracking: Tracking = field(default_factory=Tracking)
     report: Callable[[Report], None] | None = None
     report_interval: float = 10.0  # seconds
     poll_interval: float = 0.5  # seconds between looks at metrics and checkpoints

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,10 +31,16 @@ from kubetune_trainer.preemption import Terminated
 from kubetune_trainer.progress import before_first_step
 from kubetune_trainer.report import Reports, Throttle
 from kubetune_trainer.sources import resolve_dataset, resolve_model
+from kubetune_trainer.tracking.base import TrackedRun, Tracker
+from kubetune_trainer.tracking.chosen import trackers_of
+from kubetune_trainer.tracking.feed import CLOSE_SECONDS, Feed, tracked
 
 __all__ = ["RunFailedError", "RunPlan", "RunResult", "Terminated", "run_training"]
 
 logger = logging.getLogger(__name__)
+
+HASTE_SECONDS = 2.0
+"""What trackers get at the end of a run that was asked to end: the grace period is the checkpoint's."""
 
 
 STAGES = {"preflight": "fetching and checking the model and the data", "tokenise": "tokenising the data"}
@@ -88,6 +95,7 @@ def run_training(plan: RunPlan) -> RunResult:
 
 def _run(plan: RunPlan) -> RunResult:
     reports = Reports(plan.report if plan.judges else None, Throttle(plan.report_interval))
+    trackers = trackers_of(plan.tracking) if plan.judges else []
     phases = Phases(lambda stage: reports.tell(_before_training(plan, stage)))
     with phases.of("preflight"):
         inputs = preflight(plan)
@@ -97,11 +105,14 @@ def _run(plan: RunPlan) -> RunResult:
     run, choice = _prepare(plan, inputs, data)
     resumed_from = plan.uri_of(choice.path) if choice.path else None
     monitor = Monitor(plan, run, reports, resumed_from, choice.step)
+    feeds = _feeds(plan, trackers, monitor)
     try:
-        with saving_on_demand(plan, run, monitor):
+        with saving_on_demand(plan, run, monitor), tracked(feeds, lambda: HASTE_SECONDS if _hurried(plan) else CLOSE_SECONDS):
             error = _train(plan, run, monitor, phases)
             with phases.of("verify"):
                 _last_look(plan, monitor, error)
+            for feed in feeds:
+                feed.succeeded = error is None
     except Terminated as end:
         monitor.stop(wait=False)
         end.outcome = judge(_evidence(plan, monitor, TrainingError(FailureClass.PREEMPTED, "asked to end")))
@@ -217,6 +228,22 @@ def saving_on_demand(plan: RunPlan, run: BackendRun, monitor: Monitor) -> contex
     """While this is open SIGTERM asks the ranks to save, where the entrypoint answers it and the backend can."""
     stop_file = plan.backend.stop_file(run)
     return plan.stop.saving_to(stop_file, lambda: monitor.trained) if plan.stop else contextlib.nullcontext()
+
+
+def _feeds(plan: RunPlan, trackers: list[Tracker], monitor: Monitor) -> list[Feed]:
+    """A job's attempts share one run of each tracker; a call of the library has its own."""
+    config = {"algorithm": plan.algorithm, "backend": plan.backend.name, "model": plan.model, "dataset": plan.dataset}
+    tracked_run = TrackedRun(
+        id=plan.job.uid if plan.job else uuid.uuid4().hex,
+        resumed_step=monitor.resumed_step,
+        directory=plan.output_dir,
+        config=config | plan.parameters.given(),
+    )
+    return [Feed(tracker, tracked_run, lambda: monitor.steps) for tracker in trackers]
+
+
+def _hurried(plan: RunPlan) -> bool:
+    return plan.stop is not None and plan.stop.asked
 
 
 def _train(plan: RunPlan, run: BackendRun, monitor: Monitor, phases: Phases) -> Exception | None:

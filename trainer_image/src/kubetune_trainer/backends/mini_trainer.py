@@ -16,6 +16,7 @@ from kubetune_trainer.data.settings import GIB, OFF
 from kubetune_trainer.errors import ConfigurationError
 from kubetune_trainer.launch.command import Launch
 from kubetune_trainer.launch.run import launch_training
+from kubetune_trainer.plugins.no_own_trackers import import_without_trackers
 
 NAMES = {
     "effective_batch_size": "batch_size",
@@ -66,6 +67,7 @@ class MiniTrainer:
 
     def run(self, run: BackendRun) -> None:
         """See Backend.run."""
+        import_without_trackers("mini_trainer")
         from mini_trainer import api_train
         from mini_trainer.training_types import TorchrunArgs
 
@@ -78,6 +80,7 @@ class MiniTrainer:
 
     def further(self) -> Further:
         """See TakesFurther.further."""
+        import_without_trackers("mini_trainer")
         from mini_trainer import api_train
         from mini_trainer.training_types import TrainingArgs
 
@@ -134,6 +137,7 @@ def training_args(run: BackendRun) -> Any:
 
 def launch_of(run: BackendRun) -> Launch:
     plugins: dict[str, Mapping[str, Any]] = {
+        "no_own_trackers": {"module": "mini_trainer"},
         "tied_embeddings": {},
         "computed_buffers": {},
         "periodic_save_osft": run.checkpoint.model_dump(),

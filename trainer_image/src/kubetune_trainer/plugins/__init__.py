@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 PLUGINS = (
+    "no_own_trackers",
     "tied_embeddings",
     "computed_buffers",
     "even_minibatches",
