@@ -299,7 +299,6 @@ REJECTED = [
     sft(
         "tensorboard-not-absolute", {"spec.tracking": {"tensorboard": {"logDir": "logs"}}}, "spec.tracking.tensorboard.logDir", "^/"
     ),
-    sft("mlflow-uri-empty", {"spec.tracking": {"mlflow": {"trackingUri": ""}}}, "spec.tracking.mlflow.trackingUri", "1"),
     sft("tracker-unknown", {"spec.tracking": {"neptune": {}}}, "spec.tracking.neptune", "unknown"),
     # not in this version
     sft("model-from-s3", {"spec.model.uri": "s3://bucket/key"}, "spec.model.uri", "not supported"),

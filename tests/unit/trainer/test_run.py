@@ -314,6 +314,11 @@ def test_a_gpu_that_is_not_there(plan_of: Any, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(ConfigurationError, match="shows 2 GPUs") as caught:
         run_training(plan_of(device="gpu", torchrun=Torchrun(nproc_per_node=4)))
     assert caught.value.field == "nproc_per_node"
+
+    monkeypatch.setattr("kubetune_trainer.run.find_spec", lambda _: None)
+    with pytest.raises(ConfigurationError, match="pip install liger-kernel") as caught:
+        run_training(plan_of(device="gpu", parameters=SFTParameters(use_liger=True)))
+    assert caught.value.field == "use_liger"
     assert run_training(plan_of(device="gpu", torchrun=Torchrun(nproc_per_node=2))).reached_end
 
 

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,9 @@ def _check_device(plan: RunPlan) -> None:
         raise ConfigurationError(
             "device", "gpu", "was asked for, but this machine shows no GPU", "set device: cpu, or fix the driver"
         )
+    if plan.parameters.use_liger and find_spec("liger_kernel") is None:
+        problem, remedy = "needs Liger's kernels, which are not installed here", "pip install liger-kernel, or leave use_liger out"
+        raise ConfigurationError("use_liger", True, problem, remedy)
     if count < wanted:
         problem = f"processes were asked for, but this machine shows {count} GPUs"
         raise ConfigurationError("nproc_per_node", wanted, problem, "ask for one process a GPU")

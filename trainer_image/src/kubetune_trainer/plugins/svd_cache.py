@@ -181,9 +181,14 @@ def decomposes(matrix: Any, factors: tuple[Any, ...]) -> bool:
     if (u.shape, s.shape, vh.shape) != ((rows, rank), (rank,), (rank, columns)) or u.dtype != matrix.dtype:
         return False
     vector = torch.arange(1, columns + 1, device=matrix.device, dtype=matrix.dtype).cos()
-    image, inner = matrix @ vector, s * (vh @ vector)
-    worst = torch.stack([(image - u @ inner).norm(), (u.T @ image - inner).norm()]).max()
+    image, inner = product(matrix, vector), s * product(vh, vector)
+    worst = torch.stack([(image - product(u, inner)).norm(), (product(u.T, image) - inner).norm()]).max()
     return bool(worst <= TOLERANCE * matrix.norm() * vector.norm())  # not with NaN
+
+
+def product(matrix: Any, vector: Any) -> Any:
+    """Matrix times vector, in full precision: a GPU's matrix product may round to ten bits (TF32)."""
+    return (matrix * vector).sum(-1)
 
 
 def write(path: Path, factors: tuple[Any, ...]) -> None:
