@@ -104,7 +104,7 @@ def test_wandb_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     (file,) = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
     records = list(read_wandb(file))
-    (run,) = [record.run for record in records if record.WhichOneof("record_type") == "run"]
+    run = next(record.run for record in records if record.WhichOneof("record_type") == "run")
     assert (run.run_id, run.project, run.display_name) == ("5f3c-uid", "team", "teach")
     rows = [{item.key or item.nested_key[0]: item.value_json for item in r.history.item} for r in records if r.history.item]
     assert [(int(row["_step"]), float(row["loss"])) for row in rows] == [(1, 1), (2, 2), (3, 3)]
