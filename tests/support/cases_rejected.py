@@ -296,9 +296,11 @@ REJECTED = [
     sft("name-of-41", {"metadata.name": "a" * 41}, "metadata.name", "more than 40"),
     sft("name-with-a-dot", {"metadata.name": "a.b"}, "metadata.name", "lower-case"),
     sft("name-with-a-digit-first", {"metadata.name": "7b"}, "metadata.name", "lower-case"),
+    sft(
+        "tensorboard-not-absolute", {"spec.tracking": {"tensorboard": {"logDir": "logs"}}}, "spec.tracking.tensorboard.logDir", "^/"
+    ),
+    sft("tracker-unknown", {"spec.tracking": {"neptune": {}}}, "spec.tracking.neptune", "unknown"),
     # not in this version
-    sft("tracking", {"spec.tracking": {"mlflow": {"trackingUri": "http://x"}}}, "spec.tracking", "not supported"),
-    sft("tracking-empty", {"spec.tracking": {}}, "spec.tracking", "not supported"),
     sft("model-from-s3", {"spec.model.uri": "s3://bucket/key"}, "spec.model.uri", "not supported"),
     sft("dataset-from-s3", {"spec.dataset.uri": "s3://bucket/train.jsonl"}, "spec.dataset.uri", "not supported"),
     sft("output-to-s3", {"spec.output.uri": "s3://bucket/runs", "spec.nodes": 2}, "spec.output.uri", "not supported"),

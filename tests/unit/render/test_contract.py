@@ -87,3 +87,19 @@ def test_resume_from_a_job_needs_the_plan_to_say_which_checkpoint(render):
     with pytest.raises(ValueError, match=r"spec.resumeFrom.jobRef is not resolved.*resumeFrom.uri"):
         render(**start)
     assert render(AttemptPlan(number=1, model_uri="pvc://runs/x"), **start).contract.model == "/kubetune/volumes/runs/x"
+
+
+def test_where_the_metrics_are_sent_has_its_defaults_from_the_job(render):
+    """All attempts of a job share one run of each tracker, and one directory of event files."""
+    assert render().contract.tracking is None
+    every = {"tensorboard": {}, "mlflow": {}, "wandb": {}}
+    tracking = render(output={"uri": "pvc://runs"}, tracking=every).contract.tracking
+    assert tracking.tensorboard.log_dir == f"/kubetune/volumes/runs/{SUBDIR}/tensorboard"
+    assert (tracking.mlflow.tracking_uri, tracking.mlflow.experiment, tracking.mlflow.run_name) == (None, "lab", "j")
+    assert (tracking.wandb.project, tracking.wandb.entity, tracking.wandb.run_name) == ("lab", None, "j")
+
+    named = {"tensorboard": {"logDir": "/b"}, "mlflow": {"trackingUri": "http://m", "experiment": "e", "runName": "r"}}
+    tracking = render(tracking=named).contract.tracking
+    assert tracking.tensorboard.log_dir == "/b"
+    assert (tracking.mlflow.tracking_uri, tracking.mlflow.experiment, tracking.mlflow.run_name) == ("http://m", "e", "r")
+    assert tracking.wandb is None

@@ -38,6 +38,9 @@ MAX_CHECKPOINTS = 20
 MAX_URI = 2048
 """Characters of a URI. A job's output has at most 1024, and what is written below it adds some hundred."""
 
+MAX_STAGE = 200
+"""Characters of what is being done before the first step."""
+
 MAX_URI_BYTES = 16 * 1024
 """Of all checkpoints' URIs that a status lists, in JSON: what the trainer writes stays under 24 KiB of the status' 64."""
 
@@ -167,6 +170,36 @@ def newest(checkpoints: Sequence[Checkpoint]) -> tuple[Checkpoint, ...]:
     return tuple(kept)
 
 
+class TensorBoard(Message):
+    """Event files."""
+
+    log_dir: str = Field(description="An absolute directory in the pod.")
+
+
+class MLflow(Message):
+    """A run on a server."""
+
+    tracking_uri: str | None = Field(default=None, description="None: MLFLOW_TRACKING_URI.")
+    experiment: str
+    run_name: str
+
+
+class WeightsAndBiases(Message):
+    """A run at Weights & Biases. WANDB_API_KEY and WANDB_MODE are in the environment."""
+
+    project: str
+    entity: str | None = None
+    run_name: str
+
+
+class Tracking(Message):
+    """Where the metrics are sent beside the job's status; a block that is left out: not there."""
+
+    tensorboard: TensorBoard | None = None
+    mlflow: MLflow | None = None
+    wandb: WeightsAndBiases | None = None
+
+
 class Contract(Message):
     """One attempt, completely: the same document for every node; what differs by node is in the rendezvous variables."""
 
@@ -191,6 +224,7 @@ class Contract(Message):
         default=(),
         description="Full-state directories of earlier attempts, best first. The first that verifies is used.",
     )
+    tracking: Tracking | None = None
     rendezvous_timeout_seconds: int = Field(default=600, ge=1)
     grace_seconds: float = Field(default=30, ge=0, description="How long a pod may go on after SIGTERM (Kubernetes' default).")
     report: Literal["none", "api"] = Field(
@@ -229,6 +263,11 @@ class Progress(Message):
     samples_per_second: float | None = Field(default=None, description="Samples a second over all ranks, last step.")
     eta_seconds: int | None = Field(default=None, ge=0, description="Seconds until the last step at this attempt's pace.")
     updated_time: datetime | None = Field(default=None, description="When the step was logged.")
+    stage: str | None = Field(
+        default=None,
+        max_length=MAX_STAGE,
+        description="What the attempt does before its first step, for people; absent once it steps.",
+    )
 
 
 class Report(Message):

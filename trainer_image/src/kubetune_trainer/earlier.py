@@ -27,7 +27,18 @@ RECORD = "kubetune-run.json"
 LOCK = ".kubetune-lock"
 ASIDE = "previous-"
 
-LEFTOVERS = ("hf_format", "full_state*", "logs", "training_params*", "training_metrics*", "training_log*", "full_logs*", RECORD)
+LEFTOVERS = (
+    "hf_format",
+    "full_state*",
+    "logs",
+    "training_params*",
+    "training_metrics*",
+    "training_log*",
+    "full_logs*",
+    "tensorboard",
+    "wandb",
+    RECORD,
+)
 """What a run leaves in its output directory, but for the tokenised data, which the next one writes again."""
 
 

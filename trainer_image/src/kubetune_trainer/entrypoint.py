@@ -17,7 +17,16 @@ from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
 from kubetune_trainer.api_report import ApiReporter, api_reporter
-from kubetune_trainer.contract import CONTRACT_ENV, TERMINATION_LOG, TERMINATION_LOG_ENV, Contract, FailureClass, Outcome, Report
+from kubetune_trainer.contract import (
+    CONTRACT_ENV,
+    TERMINATION_LOG,
+    TERMINATION_LOG_ENV,
+    Contract,
+    FailureClass,
+    Outcome,
+    Report,
+    Tracking,
+)
 from kubetune_trainer.errors import ConfigurationError
 from kubetune_trainer.outcome import classify, exit_code
 from kubetune_trainer.preemption import GracefulStop, Terminated
@@ -35,6 +44,9 @@ RESOURCE_NAMES = {
     "data_path": "dataset.uri",
     "ckpt_output_dir": "output.uri",
     "nproc_per_node": "procsPerNode",
+    "tensorboard_log_dir": "tracking.tensorboard",
+    "mlflow_tracking_uri": "tracking.mlflow",
+    "wandb_project": "tracking.wandb",
 }
 """The library's names whose place in the resource is not just the same name in camelCase."""
 
@@ -114,6 +126,7 @@ def run_attempt(contract: Contract, environment: Mapping[str, str], stop: Gracef
         verifiers=algorithm.verifiers(),
         job=contract.job,
         attempt=contract.attempt,
+        tracking=contract.tracking or Tracking(),
         report=report,
         report_interval=interval_of(environment),
         stop=stop,

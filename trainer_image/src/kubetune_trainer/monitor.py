@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint, StepMetrics
+from kubetune_trainer.backends.common import node_log_dir
 from kubetune_trainer.checkpoints import Manifest, has_weights, write_manifest
-from kubetune_trainer.contract import MANIFEST_NAME, Checkpoint, Report, newest
+from kubetune_trainer.contract import MANIFEST_NAME, Checkpoint, Progress, Report, newest
+from kubetune_trainer.launch.evidence import read_stage
 from kubetune_trainer.plan import RunPlan
-from kubetune_trainer.progress import MetricsReader, progress_of, total_steps
-from kubetune_trainer.report import Throttle, publish
+from kubetune_trainer.progress import MetricsReader, before_first_step, progress_of, total_steps
+from kubetune_trainer.report import Reports
 
 logger = logging.getLogger(__name__)
+
+LOADING = "starting the ranks and loading the model"
+"""Until the ranks say more, or step."""
 
 
 @dataclass
@@ -26,6 +30,7 @@ class Monitor:
 
     plan: RunPlan
     run: BackendRun
+    reports: Reports
     resumed_from: str | None = None
     resumed_step: int = 0
     problems: dict[Path, list[str]] = field(default_factory=dict)
@@ -38,7 +43,6 @@ class Monitor:
         backend = self.plan.backend
         self._reader = MetricsReader(backend.metrics_file(self.run), lambda line: backend.parse_metrics(line, self.run))
         self._known = backend.total_steps(self.run)
-        self._throttle = Throttle(self.plan.report_interval)
         self.steps: list[StepMetrics] = []
 
     @property
@@ -71,7 +75,7 @@ class Monitor:
 
     def finish(self, *, returned: bool) -> None:
         """A last look after the threads ended. `returned`: the backend came back, so nothing is being written any more."""
-        self._throttle.interval = 0  # the last word is never held back
+        self.reports.throttle.interval = 0  # the last word is never held back
         self.read()
         self.check(returned=returned)
         self.read()
@@ -79,15 +83,19 @@ class Monitor:
     def read(self) -> None:
         """Reads what was logged since the last look, and reports: one node alone does, there is one report a job."""
         self.steps = self._reader.poll()
-        progress = progress_of(self.steps, self.total_steps, datetime.now(UTC))
+        progress = progress_of(self.steps, self.total_steps, datetime.now(UTC)) or self._stage()
         report = Report(
             attempt=self.plan.attempt,
             progress=progress,
             checkpoints=newest(self.checkpoints),
             resumed_from=self.resumed_from,
         )
-        if self.plan.judges and self._throttle.due(report, time.monotonic()):
-            publish(self.plan.report, report)
+        if self.plan.judges:
+            self.reports.tell(report)
+
+    def _stage(self) -> Progress:
+        stage = read_stage(node_log_dir(self.run)) or LOADING
+        return before_first_step(stage, self.resumed_step, self.total_steps)
 
     def check(self, *, returned: bool = False) -> None:
         """Verifies what is new and complete, and forgets what is no longer there."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from kubetune_trainer.backends.base import Backend, Torchrun
-from kubetune_trainer.contract import Checkpoint, CheckpointPolicy, FailureClass, JobIdentity, Outcome, Report
+from kubetune_trainer.contract import Checkpoint, CheckpointPolicy, FailureClass, JobIdentity, Outcome, Report, Tracking
 from kubetune_trainer.data.report import DataReport
 from kubetune_trainer.data.settings import OFF, DataSettings
 from kubetune_trainer.errors import TrainingError
@@ -52,6 +53,7 @@ class RunPlan:
     data_dir: Path | None = None  # None: parameters.data_output_dir, else below output_dir
     verifiers: Mapping[str, Verifier] = field(default_factory=plain_verifiers)  # by kind of checkpoint
     data_settings: DataSettings | None = None  # None: the environment's
+    tracking: Tracking = field(default_factory=Tracking)
     report: Callable[[Report], None] | None = None
     report_interval: float = 10.0  # seconds
     poll_interval: float = 0.5  # seconds between looks at metrics and checkpoints
@@ -88,6 +90,13 @@ class RunPlan:
         return (
             Path(given).expanduser().absolute() if given else (self.output_dir.parent if self.job else self.output_dir) / CACHE_NAME
         )
+
+    @property
+    def cache_dir(self) -> Path:
+        """For what a backend keeps: beside the job's attempts, or the library's user's own cache directory (XDG)."""
+        if self.job:
+            return self.output_dir.parent / "cache"
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "kubetune"
 
     @property
     def format(self) -> str:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from kubetune_trainer.backends.base import BackendRun
+from kubetune_trainer.checkpoints.manifest import read_manifest
 from kubetune_trainer.checkpoints.resume import Choice, Fit, choose
-from kubetune_trainer.contract import FailureClass
+from kubetune_trainer.contract import FailureClass, Report
 from kubetune_trainer.data.preflight import PROBE, ModelFacts, check_model, check_output
 from kubetune_trainer.data.report import DataReport
 from kubetune_trainer.data.settings import DataSettings
@@ -25,21 +29,36 @@ from kubetune_trainer.monitor import Monitor
 from kubetune_trainer.outcome import Evidence, judge
 from kubetune_trainer.plan import RunFailedError, RunPlan, RunResult
 from kubetune_trainer.preemption import Terminated
+from kubetune_trainer.progress import before_first_step
+from kubetune_trainer.report import Reports, Throttle
 from kubetune_trainer.sources import resolve_dataset, resolve_model
+from kubetune_trainer.tracking.base import TrackedRun, Tracker
+from kubetune_trainer.tracking.chosen import trackers_of
+from kubetune_trainer.tracking.feed import CLOSE_SECONDS, Feed, tracked
 
 __all__ = ["RunFailedError", "RunPlan", "RunResult", "Terminated", "run_training"]
 
 logger = logging.getLogger(__name__)
+
+HASTE_SECONDS = 2.0
+"""What trackers get at the end of a run that was asked to end: the grace period is the checkpoint's."""
+
+
+STAGES = {"preflight": "fetching and checking the model and the data", "tokenise": "tokenising the data"}
+"""What a phase says of itself while nothing steps; the monitor tells the others."""
 
 
 @dataclass
 class Phases:
     """Wall-clock seconds by phase."""
 
+    tell: Callable[[str], None]
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextlib.contextmanager
     def of(self, name: str) -> Iterator[None]:
+        if name in STAGES:
+            self.tell(STAGES[name])
         start = time.monotonic()
         try:
             yield
@@ -76,7 +95,9 @@ def run_training(plan: RunPlan) -> RunResult:
 
 
 def _run(plan: RunPlan) -> RunResult:
-    phases = Phases()
+    reports = Reports(plan.report if plan.judges else None, Throttle(plan.report_interval))
+    trackers = trackers_of(plan.tracking) if plan.judges else []
+    phases = Phases(lambda stage: reports.tell(_before_training(plan, stage)))
     with phases.of("preflight"):
         inputs = preflight(plan)
     with phases.of("tokenise"):
@@ -84,17 +105,28 @@ def _run(plan: RunPlan) -> RunResult:
         plan.parameters.check_samples(data.kept)
     run, choice = _prepare(plan, inputs, data)
     resumed_from = plan.uri_of(choice.path) if choice.path else None
-    monitor = Monitor(plan, run, resumed_from, choice.step)
+    monitor = Monitor(plan, run, reports, resumed_from, choice.step)
+    feeds = _feeds(plan, trackers, monitor)
     try:
-        with saving_on_demand(plan, run, monitor):
+        with saving_on_demand(plan, run, monitor), tracked(feeds, lambda: HASTE_SECONDS if _hurried(plan) else CLOSE_SECONDS):
             error = _train(plan, run, monitor, phases)
             with phases.of("verify"):
                 _last_look(plan, monitor, error)
+            for feed in feeds:
+                feed.succeeded = error is None
     except Terminated as end:
         monitor.stop(wait=False)
         end.outcome = judge(_evidence(plan, monitor, TrainingError(FailureClass.PREEMPTED, "asked to end")))
         raise
     return _conclude(plan, monitor, error, data, phases)
+
+
+def _before_training(plan: RunPlan, stage: str) -> Report:
+    step = 0
+    for state in plan.resume_from[:1]:
+        with contextlib.suppress(OSError, ValueError):  # whether it can be used is looked at later
+            step = read_manifest(Path(state)).step
+    return Report(attempt=plan.attempt, progress=before_first_step(stage, step, None))
 
 
 def preflight(plan: RunPlan) -> Inputs:
@@ -123,6 +155,9 @@ def _check_device(plan: RunPlan) -> None:
         raise ConfigurationError(
             "device", "gpu", "was asked for, but this machine shows no GPU", "set device: cpu, or fix the driver"
         )
+    if plan.parameters.use_liger and find_spec("liger_kernel") is None:
+        problem, remedy = "needs Liger's kernels, which are not installed here", "pip install liger-kernel, or leave use_liger out"
+        raise ConfigurationError("use_liger", True, problem, remedy)
     if count < wanted:
         problem = f"processes were asked for, but this machine shows {count} GPUs"
         raise ConfigurationError("nproc_per_node", wanted, problem, "ask for one process a GPU")
@@ -163,6 +198,7 @@ def _prepare(plan: RunPlan, inputs: Inputs, data: DataReport) -> tuple[BackendRu
         device=plan.device,
         checkpoint=plan.checkpoint,
         further=plan.further,
+        cache_dir=plan.cache_dir,
     )
     states = (
         take_up(plan.output_dir, _call_of(plan, run), alone=plan.torchrun.nnodes == 1) if plan.owns_output else plan.resume_from
@@ -196,6 +232,22 @@ def saving_on_demand(plan: RunPlan, run: BackendRun, monitor: Monitor) -> contex
     """While this is open SIGTERM asks the ranks to save, where the entrypoint answers it and the backend can."""
     stop_file = plan.backend.stop_file(run)
     return plan.stop.saving_to(stop_file, lambda: monitor.trained) if plan.stop else contextlib.nullcontext()
+
+
+def _feeds(plan: RunPlan, trackers: list[Tracker], monitor: Monitor) -> list[Feed]:
+    """A job's attempts share one run of each tracker; a call of the library has its own."""
+    config = {"algorithm": plan.algorithm, "backend": plan.backend.name, "model": plan.model, "dataset": plan.dataset}
+    tracked_run = TrackedRun(
+        id=plan.job.uid if plan.job else uuid.uuid4().hex,
+        resumed_step=monitor.resumed_step,
+        directory=plan.output_dir,
+        config=config | plan.parameters.given(),
+    )
+    return [Feed(tracker, tracked_run, lambda: monitor.steps) for tracker in trackers]
+
+
+def _hurried(plan: RunPlan) -> bool:
+    return plan.stop is not None and plan.stop.asked
 
 
 def _train(plan: RunPlan, run: BackendRun, monitor: Monitor, phases: Phases) -> Exception | None:
@@ -257,4 +309,6 @@ def _conclude(plan: RunPlan, monitor: Monitor, error: Exception | None, data: Da
     )
     if not outcome.reached_end:
         raise RunFailedError(outcome, result) from error
+    if plan.job and plan.judges:
+        shutil.rmtree(plan.cache_dir, ignore_errors=True)  # kept for further attempts: there are none
     return result

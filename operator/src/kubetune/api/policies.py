@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from kubetune.api.base import ApiModel
-from kubetune.api.template import Name
+from kubetune.api.template import Name, SecretReference
 
 Seconds = Annotated[int, Field(ge=1, le=2**31 - 1)]
 CleanPodPolicy = Literal["None", "Running", "All"]
@@ -133,7 +133,11 @@ Word = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 class TensorBoard(ApiModel):
     """TensorBoard event files."""
 
-    log_dir: Word | None = Field(default=None, description="Where they are written. Default: below the job's output.")
+    log_dir: Annotated[str, StringConstraints(pattern="^/", max_length=1024)] | None = Field(
+        default=None,
+        description="Where they are written: an absolute path in the pod. Default: tensorboard in the job's own directory of the "
+        "output, so that one log has all attempts.",
+    )
 
 
 class MLflow(ApiModel):
@@ -142,6 +146,11 @@ class MLflow(ApiModel):
     tracking_uri: Word | None = Field(default=None, description="Address of the server. Default: MLFLOW_TRACKING_URI.")
     experiment: Word | None = Field(default=None, description="Name of the experiment. Default: the namespace.")
     run_name: Word | None = Field(default=None, description="Name of the run. Default: the job's name.")
+    secret_ref: SecretReference | None = Field(
+        default=None,
+        description="Secret whose keys become environment variables of the trainer, "
+        "MLFLOW_TRACKING_TOKEN for instance. Default: none.",
+    )
 
 
 class WeightsAndBiases(ApiModel):
@@ -150,11 +159,15 @@ class WeightsAndBiases(ApiModel):
     project: Word | None = Field(default=None, description="Name of the project. Default: the namespace.")
     entity: Word | None = Field(default=None, description="User or team. Default: the API key's own.")
     run_name: Word | None = Field(default=None, description="Name of the run. Default: the job's name.")
+    secret_ref: SecretReference | None = Field(
+        default=None,
+        description="Secret whose keys become environment variables of the trainer: WANDB_API_KEY. Default: none.",
+    )
 
 
 class Tracking(ApiModel):
-    """Where the metrics are sent, beside the job's status."""
+    """Where the metrics are sent, beside the job's status: by the master, of all attempts into one run (docs/tracking.md)."""
 
-    tensorboard: TensorBoard | None = Field(default=None, description=f"TensorBoard event files. {NOT_SUPPORTED}")
-    mlflow: MLflow | None = Field(default=None, description=f"An MLflow run. {NOT_SUPPORTED}")
-    wandb: WeightsAndBiases | None = Field(default=None, description=f"A Weights & Biases run. {NOT_SUPPORTED}")
+    tensorboard: TensorBoard | None = Field(default=None, description="TensorBoard event files.")
+    mlflow: MLflow | None = Field(default=None, description="A run on an MLflow server.")
+    wandb: WeightsAndBiases | None = Field(default=None, description="A run at Weights & Biases.")

@@ -87,7 +87,11 @@ class JobSpec(ApiModel):
     resume_from: ResumeFrom | None = Field(
         default=None, description="Start from a checkpoint of an earlier job instead of spec.model."
     )
-    tracking: Tracking | None = Field(default=None, description=f"Where metrics are sent. {NOT_SUPPORTED}")
+    tracking: Tracking | None = Field(
+        default=None,
+        description="Where the metrics are sent beside the status: tensorboard, mlflow and wandb, each where its block is there; "
+        "one that is down or slow holds nothing up.",
+    )
     queue_name: Name | None = Field(
         default=None,
         description="Kueue LocalQueue of this namespace. The job waits there, phase Queued, until Kueue admits it: condition "

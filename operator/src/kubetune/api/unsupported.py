@@ -7,13 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kubetune.api.rule import Document, Finding, Rule, at, text, when
+from kubetune.api.rule import Document, Finding, Rule, text, when
 
 S3_FIELDS = ("spec.model.uri", "spec.dataset.uri", "spec.output.uri", "spec.resumeFrom.uri")
-
-
-def tracking(doc: Document) -> list[Finding]:
-    return when(at(doc, "spec.tracking") is not None, "spec.tracking", at(doc, "spec.tracking"))
 
 
 def s3(field: str) -> Callable[[Document], list[Finding]]:
@@ -37,14 +33,4 @@ def s3_rule(field: str) -> Rule:
     )
 
 
-UNSUPPORTED_RULES = (
-    Rule(
-        name="no-tracking",
-        field="spec.tracking",
-        message="not supported by this version",
-        remedy="leave tracking out; progress is in the job's status and in the trainer's metrics file",
-        find=tracking,
-        cel="!has(self.tracking)",
-    ),
-    *(s3_rule(field) for field in S3_FIELDS),
-)
+UNSUPPORTED_RULES = tuple(s3_rule(field) for field in S3_FIELDS)

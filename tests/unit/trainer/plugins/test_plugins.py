@@ -43,5 +43,5 @@ def test_train_locals_asks_for_the_backends_train_and_no_other() -> None:
 
 
 def test_an_unknown_plugin_is_refused() -> None:
-    with pytest.raises(ValueError, match="no plug-in named 'tied'; there are tied_embeddings"):
+    with pytest.raises(ValueError, match="no plug-in named 'tied'; there are no_own_trackers, tied_embeddings"):
         install({"tied": {}})

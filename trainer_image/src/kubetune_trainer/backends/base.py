@@ -43,6 +43,7 @@ class BackendRun:
     checkpoint: CheckpointPolicy = field(default_factory=CheckpointPolicy)
     resume_from: Path | None = None  # a verified full state of an earlier attempt: read, never written
     further: Mapping[str, Any] = field(default_factory=dict)  # the backend's own arguments, by its names (backends.further)
+    cache_dir: Path | None = None  # where a backend may keep what later runs can use; None: nowhere
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,11 @@ WORKER_MODULE = "kubetune_trainer.launch.worker"
 FOREIGN = ("PET_", "TORCHELASTIC_", "MASTER_", "RDZV_")
 FOREIGN_NAMES = frozenset(
     {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "NODE_RANK", "GROUP_RANK", "ROLE_RANK", "NNODES"}
+    | {"MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "WANDB_PROJECT"}
 )
 """What the pod was given for its rendezvous. torchrun reads PET_* as defaults of its own arguments, so a leftover
-PET_RDZV_ENDPOINT beside --master-addr makes it refuse, and PET_NNODES="2:4" is no integer."""
+PET_RDZV_ENDPOINT beside --master-addr makes it refuse, and PET_NNODES="2:4" is no integer. And what
+makes a backend log to a tracker by itself: kubetune does (kubetune_trainer.tracking)."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -11,6 +12,25 @@ AGENT_FILE = "agent.json"
 
 STOP_FILE = "save-and-end"
 """Made by a node that was told to end: its ranks look for it at each step."""
+
+
+STAGE_FILE = "stage"
+"""What the first rank does before its first step, for people; there only where it says so."""
+
+
+def write_stage(log_dir: Path, text: str) -> None:
+    """Replaced as a whole; a disk that is full then is no reason to end."""
+    scratch = log_dir / f".{STAGE_FILE}.writing"
+    with contextlib.suppress(OSError):
+        scratch.write_text(text)
+        scratch.replace(log_dir / STAGE_FILE)
+
+
+def read_stage(log_dir: Path) -> str | None:
+    try:
+        return (log_dir / STAGE_FILE).read_text()
+    except OSError:
+        return None
 
 
 @dataclass(frozen=True)
