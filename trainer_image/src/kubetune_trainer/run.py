@@ -163,6 +163,7 @@ def _prepare(plan: RunPlan, inputs: Inputs, data: DataReport) -> tuple[BackendRu
         device=plan.device,
         checkpoint=plan.checkpoint,
         further=plan.further,
+        patience=plan.patience,
     )
     states = (
         take_up(plan.output_dir, _call_of(plan, run), alone=plan.torchrun.nnodes == 1) if plan.owns_output else plan.resume_from
