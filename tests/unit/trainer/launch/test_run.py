@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 from backend_runs import free_port
+from memory_groups import memory_group
 
 from kubetune_trainer.backends.base import Patience, Torchrun
 from kubetune_trainer.contract import FailureClass
@@ -140,14 +141,22 @@ start(Path({tmp!r}), {text!r}, {torchrun!r}, **{environment!r})
 """
 
 
-def start_elsewhere(tmp_path: Path, text: str, torchrun: Torchrun | None = None, **environment: str) -> subprocess.Popen[str]:
-    """As start(), in a process of its own."""
+def start_elsewhere(
+    tmp_path: Path,
+    text: str,
+    torchrun: Torchrun | None = None,
+    enter: Callable[[], None] | None = None,
+    **environment: str,
+) -> subprocess.Popen[str]:
+    """As start(), in a process of its own, which calls `enter` first."""
     modules = tmp_path / "modules"
     modules.mkdir(parents=True)
     (modules / "test_launch_run.py").symlink_to(__file__)
     paths = [str(modules), str(Path(__file__).parents[3] / "support")]
     code = DRIVER.format(paths=paths, tmp=str(tmp_path), text=text, torchrun=torchrun, environment=environment)
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", code]
+    # PLW1509: unsafe beside threads that hold locks, and this writes one file
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=enter)  # noqa: PLW1509
 
 
 FAMILY = """
@@ -170,6 +179,17 @@ def test_no_process_outlives_a_launcher_that_was_killed(tmp_path: Path) -> None:
         driver.kill()
         driver.communicate()
     until(lambda: not any(gone_or_not(p) for p in family))
+
+
+def test_a_rank_that_the_kernel_kills_at_the_memory_limit_is_told_as_that(tmp_path: Path) -> None:
+    text = "if rank: held = bytearray(3 << 30)\ntime.sleep(600)"
+    with memory_group(1 << 30) as enter:
+        other = start_elsewhere(tmp_path, text, enter=enter)
+        try:
+            _, said = other.communicate(timeout=300)
+        finally:
+            other.kill()
+    assert "TrainingError: rank 1 was killed by signal 9 (exit code 137): the container's memory limit was reached" in said
 
 
 def two_nodes(seconds: int = 120) -> tuple[Torchrun, Torchrun]:
