@@ -72,7 +72,7 @@ class Attempt:
         return report.progress.step if report and report.progress else 0
 
     def trains(self, step: int = 3) -> None:
-        until(lambda: self.step >= step, f"step {step}", seconds=300, evidence=lambda: self.log)
+        until(lambda: self.step >= step, f"step {step}", seconds=560, evidence=lambda: self.log)
 
     @property
     def outcome(self) -> Outcome | None:

@@ -92,6 +92,9 @@ class Gang:
         message = str(error) if error is self.failure else f"node {self.node} ({host}): {error}"
         self._send_all(failed=error.failure_class.value, message=message, tail=error.log_tail)
 
+    def say_here(self) -> None:
+        self._send_all(here=True)
+
     def ask_for_stacks(self) -> None:
         self._send_all(stacks_wanted=True)
 

@@ -88,9 +88,9 @@ def gathered(launch: Launch) -> Iterator[GatheredRun]:
     """All nodes are there when this opens, and each hears how the others end until it closes."""
     gang = Gang(roll_call(launch.torchrun), launch.torchrun.node_rank)
     run = GatheredRun(launch, gang)
+    run.watch.start()
     try:
         clear(launch.log_dir)
-        run.watch.start()
         yield run
     except BaseException as error:
         gang.tell(last_word(error), socket.gethostname())

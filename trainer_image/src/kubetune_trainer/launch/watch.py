@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +16,12 @@ from kubetune_trainer.launch.gang import Gang
 from kubetune_trainer.launch.hang import hang_error
 from kubetune_trainer.launch.stacks import ANSWER_SECONDS, RankStack, leave_stacks
 
+logger = logging.getLogger(__name__)
+
 POLL_SECONDS = 0.25
+BEAT_SECONDS = 60.0
+"""Proxies and address translation between pods forget a connection on which nothing is said for long."""
+
 LINGER_SECONDS = 10.0
 """How long the ranks here have to end by themselves, and to say of what, once another node said that it failed."""
 
@@ -48,7 +54,7 @@ class Watch:
         self._launch, self._gang, self._end = launch, gang, end
         patience, file, judges = launch.patience, launch.metrics_file, launch.torchrun.node_rank == 0
         self._silence = Silence(patience, file) if judges and patience and file else None
-        self._over = threading.Event()
+        self._over, self._beat = threading.Event(), time.monotonic()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self.error: TrainingError | None = None
 
@@ -62,20 +68,24 @@ class Watch:
     def _run(self) -> None:
         while not self._over.is_set():
             self._gang.poll(POLL_SECONDS)
-            if self._gang.stacks_wanted:
-                self._gang.give_stacks(self._stacks())
-            self._look()
+            try:
+                self._look()
+            except Exception:  # a file that vanished, a process that cannot be read: the next look may do better
+                logger.exception("the run could not be watched for a moment; training goes on")
 
     def _look(self) -> None:
         now = time.monotonic()
-        if self.error is not None:
-            return
-        if self._gang.failed_at is not None and now - self._gang.failed_at > LINGER_SECONDS:
+        if now - self._beat > BEAT_SECONDS:
+            self._beat = now
+            self._gang.say_here()
+        if self._gang.stacks_wanted:
+            self._gang.give_stacks(self._stacks())
+        if self.error is None and self._gang.failed_at is not None and now - self._gang.failed_at > LINGER_SECONDS:
             self.error = self._gang.failure
-        elif self._silence and self._silence.seconds(now) > self._silence.patience.seconds:
+        elif self.error is None and self._silence and self._silence.seconds(now) > self._silence.patience.seconds:
             self.error = self._hang(self._silence.seconds(now))
         if self.error is not None:
-            self._end()
+            self._end()  # again and again: they may not have been started yet
 
     def _hang(self, seconds: float) -> TrainingError:
         self._gang.ask_for_stacks()
