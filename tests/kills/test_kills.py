@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from backend_runs import free_port
 from signalled import Attempt
-from tiny import conversation, write_messages
+from tiny import write_messages
 
 from kubetune_trainer.checkpoints import check_manifest
 from kubetune_trainer.contract import FailureClass, Report
@@ -139,14 +139,8 @@ def test_a_rank_that_stands_still_is_named_as_a_hang(attempt: Make) -> None:
 
 def test_ranks_that_wait_in_different_collectives_are_a_hang(attempt: Make, tmp_path: Path) -> None:
     """Trap: two ranks, no flash attention, mini-batches whose number differs by rank, and our repair left out."""
-    import json
-
-    rows = [conversation(i) for i in range(16)]
-    for row in rows[1::5]:
-        row["messages"][-1]["content"] *= 5
-    data = tmp_path / "uneven.jsonl"
-    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    training = {"num_epochs": 50, "effective_batch_size": 16, "learning_rate": 1e-3, "max_seq_len": 260, "max_tokens_per_gpu": 260}
+    data = write_messages(tmp_path / "sixteen.jsonl", rows=16)  # of 43 tokens each
+    training = {"num_epochs": 50, "effective_batch_size": 16, "learning_rate": 1e-3, "max_seq_len": 128, "max_tokens_per_gpu": 260}
     run = attempt(hangSeconds=90, dataset=str(data), training=training, without=("even_minibatches",))
 
     assert run.ended(seconds=300) == 1, run.log
