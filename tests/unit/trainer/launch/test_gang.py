@@ -71,6 +71,18 @@ def test_a_node_that_saw_a_consequence_waits_for_the_cause(gang: list[Gang]) -> 
     assert gang[0].cause(OOM, "host-0") is OOM  # one of its own needs no other's
 
 
+def test_a_node_does_not_take_the_masters_consequence_for_the_last_word(gang: list[Gang]) -> None:
+    def later() -> None:
+        gang[0].tell(LOST, "host-0", last=False)
+        until(lambda: gang[1].failure, "the master's consequence came first")
+        gang[2].tell(OOM, "host-2")
+
+    thread = threading.Thread(target=later)
+    thread.start()
+    assert str(gang[1].cause(LOST, "host-1")) == f"node 2 (host-2): {OOM}"
+    thread.join()
+
+
 def test_where_all_saw_consequences_nobody_waits_for_long(gang: list[Gang]) -> None:
     for one in gang[1:]:
         one.tell(LOST, "host")

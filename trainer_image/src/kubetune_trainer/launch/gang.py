@@ -34,7 +34,8 @@ class Gang:
         self.failed_at: float | None = None  # time.monotonic() of the first such word
         self.stacks_wanted = False
         self._members, self._lock = list(members), threading.Lock()
-        self._silent = {member.node for member in members}  # who has not said its last word
+        self._silent = {member.node for member in members}  # who may still say more
+        self._spoke = set[int]()
         self._stacks = dict[int, list[RankStack]]()
         self._selector = selectors.DefaultSelector()
         for member in members:
@@ -52,15 +53,18 @@ class Gang:
                 self._hear(member, document)
             if said is None:
                 self._selector.unregister(member.line)
-                if member.node in self._silent:
+                self._silent.discard(member.node)
+                if member.node not in self._spoke:
                     lost = f"{member} is gone: its connection closed without a last word"
                     self._note(TrainingError(FailureClass.NODE_LOST, lost), member)
 
     def _hear(self, member: Member, document: dict[str, Any]) -> None:
+        if "failed" in document or "ended" in document:
+            self._spoke.add(member.node)
+            if self.node == 0 or document.get("last", True):  # the master may yet hear more from others
+                self._silent.discard(member.node)
         if "failed" in document:
             self._note(TrainingError(FailureClass(document["failed"]), document["message"], log_tail=document["tail"]), member)
-        elif "ended" in document:
-            self._silent.discard(member.node)
         elif "stacks" in document:
             self._stacks[member.node] = [RankStack(**stack) for stack in document["stacks"]]
         elif "stacks_wanted" in document:
@@ -68,29 +72,28 @@ class Gang:
 
     def _note(self, failure: TrainingError, source: Member) -> None:
         """The first word counts, but for a consequence that a cause comes after; the master passes on what counts."""
-        self._silent.discard(source.node)
         if self.failure is not None and not (is_consequence(self.failure) and not is_consequence(failure)):
             return
         self.failure, self.failed_at = failure, self.failed_at or time.monotonic()
-        self._send_all(failed=failure.failure_class.value, message=str(failure), tail=failure.log_tail, but=source)
+        self._send_all(failed=failure.failure_class.value, message=str(failure), tail=failure.log_tail, last=False, but=source)
 
     def cause(self, own: TrainingError, host: str) -> TrainingError:
         """What ended the run, where this node only saw a consequence: the word of another node, waited for if one may come."""
         if not is_consequence(own):
             return own
-        self.tell(own, host)
+        self.tell(own, host, last=False)
         deadline = time.monotonic() + WORD_SECONDS
         while self._silent and (self.failure is None or is_consequence(self.failure)) and time.monotonic() < deadline:
             time.sleep(0.1)
         return self.failure if self.failure is not None and not is_consequence(self.failure) else own
 
-    def tell(self, error: TrainingError | None, host: str) -> None:
-        """This node's last word; None: it reached its end."""
+    def tell(self, error: TrainingError | None, host: str, *, last: bool = True) -> None:
+        """What ended this node; None: it reached its end."""
         if error is None:
             self._send_all(ended=True)
             return
         message = str(error) if error is self.failure else f"node {self.node} ({host}): {error}"
-        self._send_all(failed=error.failure_class.value, message=message, tail=error.log_tail)
+        self._send_all(failed=error.failure_class.value, message=message, tail=error.log_tail, last=last)
 
     def say_here(self) -> None:
         self._send_all(here=True)
