@@ -20,7 +20,7 @@ TRAIN_WORKERS ?= $(shell nproc)
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format generate generated unit programs test-cluster train-tests test-gpu bench-trainer chaos bench bench-data cluster cluster-down lock clean
+.PHONY: help setup demo test lint format generate generated unit programs test-cluster train-tests test-gpu kills bench-trainer chaos bench bench-data cluster cluster-down lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -66,7 +66,7 @@ generated: $(READY) ## Are the generated files those that the code makes?
 	$(BIN)/python scripts/generate.py --check
 
 unit: $(READY) ## Tests that start no training
-	$(TEST_ENV) $(BIN)/pytest -q -m "not train and not cluster and not gpu" -n $(UNIT_WORKERS) --maxprocesses 8 --dist worksteal
+	$(TEST_ENV) $(BIN)/pytest -q -m "not train and not cluster and not gpu and not kills" -n $(UNIT_WORKERS) --maxprocesses 8 --dist worksteal
 
 programs: $(READY) ## The test cluster's programs, built from pinned Go modules into ~/.cache/kubetune (once, 20 min; needs Go)
 	@$(BIN)/python -m e2e.cluster.binaries > /dev/null
@@ -87,6 +87,9 @@ test-gpu: $(READY) ## Tests for a machine with a GPU: SFT, OSFT, lora_sft, resum
 
 bench-trainer: $(READY) ## What kubetune costs a training, beside the backends alone (23 min); TRAIN_SECONDS=20 ROUNDS=1: a quick look; WRITE=1: docs/bench-trainer.md
 	@$(BIN)/python scripts/bench_trainer.py $(if $(TRAIN_SECONDS),--seconds $(TRAIN_SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(WRITE),--write docs/bench-trainer.md)
+
+kills: $(READY) ## Signals to every process of a real training in turn, lost nodes, hangs: nothing may stay, nothing may be called a success
+	$(TEST_ENV) $(BIN)/pytest -q -m kills tests/kills
 
 MINUTES ?= 10
 JOBS ?= 200

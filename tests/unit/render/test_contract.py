@@ -45,6 +45,11 @@ def test_size_and_device(render):
     assert (contract.nodes, contract.procs_per_node, contract.device) == (3, 2, "cpu")
 
 
+def test_the_trainer_ends_a_hang_by_itself_where_the_job_has_a_limit(render):
+    assert render().contract.hang_seconds is None
+    assert render(runPolicy={"progressDeadlineSeconds": 600}).contract.hang_seconds == 600
+
+
 def test_resumed_attempt(render):
     states = (f"pvc://runs/{SUBDIR}/attempt-1/full_state/epoch_1", f"pvc://runs/{SUBDIR}/attempt-1/full_state/epoch_0")
     contract = render(AttemptPlan(number=2, resume_from=states, model_uri="pvc://models/other")).contract

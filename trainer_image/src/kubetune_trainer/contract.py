@@ -225,7 +225,12 @@ class Contract(Message):
         description="Full-state directories of earlier attempts, best first. The first that verifies is used.",
     )
     tracking: Tracking | None = None
-    rendezvous_timeout_seconds: int = Field(default=600, ge=1)
+    rendezvous_timeout_seconds: int = Field(
+        default=600, ge=1, description="How long the nodes wait for the last of them, from when the first of them is ready."
+    )
+    hang_seconds: int | None = Field(
+        default=None, ge=1, description="Seconds without a new step after which the attempt ends as Hang. Default: no limit."
+    )
     grace_seconds: float = Field(default=30, ge=0, description="How long a pod may go on after SIGTERM (Kubernetes' default).")
     report: Literal["none", "api"] = Field(
         default="none", description="api: the master applies its reports to the job's status, with its pod's token."

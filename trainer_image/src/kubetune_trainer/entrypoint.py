@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -103,10 +104,12 @@ def contract_of(environment: Mapping[str, str]) -> Contract:
 
 def run_attempt(contract: Contract, environment: Mapping[str, str], stop: GracefulStop) -> Outcome:
     """One attempt on this node, by the same path as the library's calls."""
+    from kubetune_trainer.backends.base import Patience
     from kubetune_trainer.registry import create_algorithm
     from kubetune_trainer.rendezvous import torchrun_of
     from kubetune_trainer.validation import parameters_of
 
+    began = time.monotonic()
     algorithm = create_algorithm(contract.algorithm, contract.backend)
     torchrun = torchrun_of(contract, environment)
     report = reporter_of(contract, torchrun.node_rank, environment)
@@ -130,6 +133,7 @@ def run_attempt(contract: Contract, environment: Mapping[str, str], stop: Gracef
         report=report,
         report_interval=interval_of(environment),
         stop=stop,
+        patience=Patience(contract.hang_seconds, began) if contract.hang_seconds else None,
     )
     try:
         result = run_training(plan)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from kubetune_trainer.backends.base import Backend, Torchrun
+from kubetune_trainer.backends.base import Backend, Patience, Torchrun
 from kubetune_trainer.contract import Checkpoint, CheckpointPolicy, FailureClass, JobIdentity, Outcome, Report, Tracking
 from kubetune_trainer.data.report import DataReport
 from kubetune_trainer.data.settings import OFF, DataSettings
@@ -57,6 +57,7 @@ class RunPlan:
     report: Callable[[Report], None] | None = None
     report_interval: float = 10.0  # seconds
     poll_interval: float = 0.5  # seconds between looks at metrics and checkpoints
+    patience: Patience | None = None  # None: a run without a new step is waited for, for ever
     stop: GracefulStop | None = None  # who answers SIGTERM; None: whoever called decides
 
     @property

@@ -199,6 +199,7 @@ def _prepare(plan: RunPlan, inputs: Inputs, data: DataReport) -> tuple[BackendRu
         checkpoint=plan.checkpoint,
         further=plan.further,
         cache_dir=plan.cache_dir,
+        patience=plan.patience,
     )
     states = (
         take_up(plan.output_dir, _call_of(plan, run), alone=plan.torchrun.nnodes == 1) if plan.owns_output else plan.resume_from

@@ -50,8 +50,9 @@ class RunPolicy(ApiModel):
     )
     progress_deadline_seconds: Seconds | None = Field(
         default=None,
-        description="Seconds without a new optimizer step after which the attempt counts as hung; with "
-        "template.serviceAccountName it counts from the first report. Default: no limit.",
+        description="Seconds without a new optimizer step after which the attempt counts as hung: the trainer ends it and tells "
+        "where its ranks stand, or the operator does 20 s later. Until the first step it counts from the start. "
+        "Default: no limit.",
     )
     termination_grace_period_seconds: Annotated[int, Field(ge=0, le=86400)] | None = Field(
         default=None, description="Seconds that a pod has to end after SIGTERM, 0 to 86400. Default: 30 (Kubernetes' own)."

@@ -35,6 +35,7 @@ def build_contract(job: Job, attempt: AttemptPlan, settings: RenderSettings) -> 
         checkpoint=checkpoint_policy(job),
         resume_from=tuple(path_in_pod(uri, settings) for uri in attempt.resume_from),
         tracking=tracking(job, path_in_pod(output_uri, settings)),
+        hang_seconds=job.spec.run_policy.progress_deadline_seconds,
         grace_seconds=job.spec.run_policy.effective_termination_grace_period_seconds,
         report="api",
         earlier_checkpoints=attempt.checkpoints,

@@ -24,7 +24,15 @@ class Torchrun:
     node_rank: int = 0
     rdzv_id: str = "0"
     endpoint: str | None = None
-    join_timeout_seconds: int = 600  # how long to wait for the master's port, and the master for the other nodes
+    join_timeout_seconds: int = 600  # how long all nodes together wait for the last of them
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a run may go without a new step."""
+
+    seconds: float
+    since: float  # time.monotonic() from which the first step is waited for
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,7 @@ class BackendRun:
     device: Literal["gpu", "cpu"] = "gpu"
     checkpoint: CheckpointPolicy = field(default_factory=CheckpointPolicy)
     resume_from: Path | None = None  # a verified full state of an earlier attempt: read, never written
+    patience: Patience | None = None  # None: for ever
     further: Mapping[str, Any] = field(default_factory=dict)  # the backend's own arguments, by its names (backends.further)
     cache_dir: Path | None = None  # where a backend may keep what later runs can use; None: nowhere
 

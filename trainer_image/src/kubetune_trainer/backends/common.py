@@ -12,6 +12,7 @@ from typing import Any
 
 from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint
 from kubetune_trainer.contract import CheckpointKind
+from kubetune_trainer.launch.command import Launch
 from kubetune_trainer.launch.evidence import STOP_FILE
 from kubetune_trainer.plugins.saving import STATE_FILE
 
@@ -23,6 +24,11 @@ DEFAULT_EPOCHS = 1  # both backends'
 def node_log_dir(run: BackendRun) -> Path:
     """Rank logs of this node. Beside those of the other nodes, so that the master can tell what ended another node."""
     return run.output_dir / "logs" / f"node-{run.torchrun.node_rank}"
+
+
+def launch(run: BackendRun, metrics_file: Path, **more: Any) -> Launch:
+    """`more`: Launch's own fields."""
+    return Launch(run.torchrun, node_log_dir(run), run.device, metrics_file=metrics_file, patience=run.patience, **more)
 
 
 def stop_file(run: BackendRun) -> Path | None:

@@ -164,7 +164,7 @@ def launch_of(run: BackendRun) -> Launch:
         plugins["even_minibatches"] = {}
     if run.device == "cpu":
         plugins["loader_workers"] = {"count": 0}
-    return Launch(run.torchrun, common.node_log_dir(run), run.device, plugins)
+    return common.launch(run, InstructLabTraining().metrics_file(run), plugins=plugins)
 
 
 def listener() -> Any:

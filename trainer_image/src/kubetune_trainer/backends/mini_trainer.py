@@ -146,7 +146,7 @@ def launch_of(run: BackendRun) -> Launch:
     plugins["svd_cache"] = svd_cache(run, os.environ)
     # its switch for sdpa where flash_attn is missing
     environment = {} if common.uses_flash_attention(run) else {"TESTING": "true"}
-    return Launch(run.torchrun, common.node_log_dir(run), run.device, plugins, environment)
+    return common.launch(run, MiniTrainer().metrics_file(run), plugins=plugins, environment=environment)
 
 
 def svd_cache(run: BackendRun, environment: Mapping[str, str]) -> dict[str, Any]:

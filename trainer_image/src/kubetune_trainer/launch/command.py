@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from kubetune_trainer.backends.base import Torchrun
+from kubetune_trainer.backends.base import Patience, Torchrun
 
 CPU_PATCH_ENV = "KUBETUNE_CPU_PATCH"
 PLUGINS_ENV = "KUBETUNE_PLUGINS"
@@ -40,6 +40,8 @@ class Launch:
     )  # module name below kubetune_trainer.plugins -> install()'s arguments
     environment: Mapping[str, str] = field(default_factory=dict)  # further variables of the workers
     knows_cpu: bool = False  # the script trains on a CPU by itself: torch stays as it is
+    metrics_file: Path | None = None  # grows with every step on this node
+    patience: Patience | None = None  # None, or no such file: for ever
 
 
 def torchrun_command(command: Sequence[str], launch: Launch) -> list[str]:

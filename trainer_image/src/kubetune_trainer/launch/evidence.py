@@ -47,7 +47,6 @@ class AgentEvidence:
 
     time: float
     ends: tuple[RankEnd, ...]
-    oom_kills: int  # processes of this container that the kernel killed for memory meanwhile
     error: str | None  # torchrun's own failure, for instance a rendezvous that nobody joined
 
     def write(self, log_dir: Path) -> None:
@@ -89,9 +88,16 @@ def write_json(path: Path, value: dict[str, object]) -> None:
     scratch.replace(path)
 
 
-def oom_kills(events: Path = Path("/sys/fs/cgroup/memory.events")) -> int:
-    """How often the kernel killed for memory in this container (cgroup v2, memory.events); 0 where that is not told."""
-    if not events.exists():
-        return 0
-    counts = dict(line.split() for line in events.read_text().splitlines())
-    return int(counts.get("oom_kill", 0))
+def oom_kills(cgroups: Path = Path("/sys/fs/cgroup"), mine: Path = Path("/proc/self/cgroup")) -> int:
+    """How often the kernel killed for memory in this process's control group; 0 where that is not told.
+
+    cgroup v2 has it in memory.events, v1 in memory/memory.oom_control (kernel.org: Memory Resource Controller). A container
+    sees its own group as the root, unless it shares the host's cgroup namespace.
+    """
+    groups = [line.split(":", 2)[1:] for line in mine.read_text().splitlines()]
+    for controllers, path in groups:
+        root, name = (cgroups / "memory", "memory.oom_control") if controllers == "memory" else (cgroups, "memory.events")
+        for file in (root / path.lstrip("/") / name, root / name):
+            if controllers in ("", "memory") and file.exists():
+                return int(dict(line.split() for line in file.read_text().splitlines()).get("oom_kill", 0))
+    return 0

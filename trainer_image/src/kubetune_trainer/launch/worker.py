@@ -11,8 +11,9 @@ import traceback
 from pathlib import Path
 
 from kubetune_trainer.launch.command import CPU_PATCH_ENV, LOG_DIR_ENV, PLUGINS_ENV
-from kubetune_trainer.launch.death import PARENT_ENV, die_with_parent
+from kubetune_trainer.launch.death import PARENT_ENV, die_with_parent, forked_children_die_too
 from kubetune_trainer.launch.evidence import RankError
+from kubetune_trainer.launch.stacks import answer_with_stacks
 
 
 def main(script: str, arguments: list[str]) -> None:
@@ -21,6 +22,8 @@ def main(script: str, arguments: list[str]) -> None:
     The device is told, never guessed: a GPU node whose driver is broken must fail, not train on its CPU.
     """
     die_with_parent(int(os.environ[PARENT_ENV]))
+    forked_children_die_too()
+    answer_with_stacks(Path(os.environ[LOG_DIR_ENV]), int(os.environ["RANK"]))
     try:
         if os.environ[CPU_PATCH_ENV] == "1":
             from kubetune_trainer.launch.cpu import patch_torch
