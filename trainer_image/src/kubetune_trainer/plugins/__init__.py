@@ -14,6 +14,7 @@ PLUGINS = (
     "periodic_save_sft",
     "periodic_save_osft",
     "svd_cache",
+    "validation_loss",
     "written_metrics",
 )
 
