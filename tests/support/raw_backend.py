@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import runpy
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -49,6 +50,7 @@ def call(algorithm: str, torchrun: dict[str, Any], training: dict[str, Any]) -> 
 
     backend.StreamablePopen = start_on_the_cpu
     os.environ[LAUNCHER_ENV] = str(os.getpid())
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and theirs, would ignore it
     if AT_STEP_ENV in os.environ:
         training = training | {"callbacks": [AtStep()]}
     backend.run_training(config.TorchrunArgs(**torchrun), config.TrainingArgs(**training))

@@ -208,7 +208,8 @@ def test_sigint_to_the_launcher_alone(tiny_model: Path, tiny_data: Path, tokens:
 PATIENCE = 20  # seconds
 
 OURS = """
-import sys; sys.path.insert(0, {support!r})
+import signal, sys; sys.path.insert(0, {support!r})
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from backend_runs import plan, train
 train(plan("sft", Path({model!r}), Path({data!r}), Path({out!r}), num_epochs=100_000))

@@ -28,8 +28,8 @@ FULL_SHARD = {"sharding_strategy": "FULL_SHARD"}
 
 @pytest.fixture(scope="module")
 def raw_sft(tiny_model: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> raw_runs.RawRun:
-    """One epoch of six steps, as the documentation has it."""
-    run = raw_runs.run("sft", tiny_model, tiny_data, tmp_path_factory.mktemp("raw") / "out")
+    """One epoch of six steps, two mini-batches each."""
+    run = raw_runs.run("sft", tiny_model, tiny_data, tmp_path_factory.mktemp("raw") / "out", max_batch_len=256)
     assert (run.code, len(run.steps)) == (0, 6), run.output[-3000:]
     return run
 
@@ -69,9 +69,8 @@ def test_two_nodes_of_one_device(
 ) -> None:
     def raw(rank: int, port: int) -> raw_runs.RawRun:
         where = {"nnodes": 2, "node_rank": rank, "rdzv_id": "7", "master_addr": "127.0.0.1", "master_port": port}
-        return raw_runs.start(
-            "sft", tiny_model, tiny_data, tmp_path / "raw", torchrun=where, data_output_dir=str(tmp_path / f"data-{rank}")
-        )
+        places = {"torchrun": where, "data_output_dir": str(tmp_path / f"data-{rank}")}
+        return raw_runs.start("sft", tiny_model, tiny_data, tmp_path / "raw", max_batch_len=256, **places)
 
     port = free_port()
     nodes = [raw(rank, port) for rank in (0, 1)]
