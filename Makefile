@@ -20,7 +20,7 @@ TRAIN_WORKERS ?= $(shell nproc)
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format generate generated unit programs test-cluster train-tests test-gpu kills bench-trainer chaos bench bench-data cluster cluster-down lock clean
+.PHONY: help setup demo test lint format generate generated unit programs test-cluster train-tests test-gpu kills traps bench-trainer chaos bench bench-data cluster cluster-down lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -66,7 +66,7 @@ generated: $(READY) ## Are the generated files those that the code makes?
 	$(BIN)/python scripts/generate.py --check
 
 unit: $(READY) ## Tests that start no training
-	$(TEST_ENV) $(BIN)/pytest -q -m "not train and not cluster and not gpu and not kills" -n $(UNIT_WORKERS) --maxprocesses 8 --dist worksteal
+	$(TEST_ENV) $(BIN)/pytest -q -m "not train and not cluster and not gpu and not kills and not traps" -n $(UNIT_WORKERS) --maxprocesses 8 --dist worksteal
 
 programs: $(READY) ## The test cluster's programs, built from pinned Go modules into ~/.cache/kubetune (once, 20 min; needs Go)
 	@$(BIN)/python -m e2e.cluster.binaries > /dev/null
@@ -90,6 +90,9 @@ bench-trainer: $(READY) ## What kubetune costs a training, beside the backends a
 
 kills: $(READY) ## Signals to every process of a real training in turn, lost nodes, hangs: nothing may stay, nothing may be called a success
 	$(TEST_ENV) $(BIN)/pytest -q -m kills tests/kills
+
+traps: $(READY) ## Each trap of the raw backends, and what we do: shown, and written into docs/traps.md
+	$(TEST_ENV) $(BIN)/pytest -q -n $(TRAIN_WORKERS) --maxprocesses 4 --dist worksteal --cache-clear --write-traps docs/traps.md tests/traps
 
 MINUTES ?= 10
 JOBS ?= 200

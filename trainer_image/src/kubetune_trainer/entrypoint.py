@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
 import os
 import re
@@ -229,6 +230,7 @@ def end_descendants() -> None:
 
 
 if __name__ == "__main__":
+    gc.set_threshold(100_000)  # most that is made here are modules, which stay: looking at them again and again delays the start
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -160,6 +160,8 @@ def launch_of(run: BackendRun) -> Launch:
         "periodic_save_sft": {**run.checkpoint.model_dump(), "every_epoch": at_epoch, "resume_from": resume_from},
         "written_metrics": {"module": "instructlab.training.async_logger"},
     }
+    if run.further.get("validation_split"):
+        plugins["validation_loss"] = {}
     if not common.uses_flash_attention(run):
         plugins["even_minibatches"] = {}
     if run.device == "cpu":

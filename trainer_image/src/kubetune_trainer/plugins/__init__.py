@@ -15,6 +15,7 @@ PLUGINS = (
     "periodic_save_sft",
     "periodic_save_osft",
     "svd_cache",
+    "validation_loss",
     "written_metrics",
 )
 
