@@ -18,6 +18,7 @@ from kubetune_trainer.result_view import html_of, text_of
 
 if TYPE_CHECKING:
     from kubetune_trainer.checkpoints import Verifier
+    from kubetune_trainer.checkpoints.ledger import Entry
 
 
 def plain_verifiers() -> Mapping[str, Verifier]:
@@ -72,6 +73,11 @@ class RunPlan:
         return self.job is None and self.judges
 
     @property
+    def ledger_dir(self) -> Path:
+        """The job's directory: what its attempts share."""
+        return self.output_dir if self.job is None else self.output_dir.parent
+
+    @property
     def own_data_dir(self) -> Path:
         """No other node writes there."""
         given = self.data_dir or getattr(self.parameters, "data_output_dir", None)
@@ -123,6 +129,7 @@ class RunResult:
     output_dir: Path
     data: DataReport | None = None
     outcome: Outcome | None = None  # the attempt's record, in the words of the contract
+    ledger: tuple[Entry, ...] = ()  # what this attempt did to the job's checkpoints, in order
 
     def __repr__(self) -> str:
         return text_of(self)

@@ -153,7 +153,7 @@ def launch_of(run: BackendRun) -> Launch:
     at_epoch = run.checkpoint.every_epoch and run.parameters.get("accelerate_full_state_at_epoch") is not False
     resume_from = str(run.resume_from) if run.resume_from else None
     plugins: dict[str, Mapping[str, Any]] = {
-        "periodic_save_sft": {**run.checkpoint.model_dump(), "every_epoch": at_epoch, "resume_from": resume_from},
+        "periodic_save_sft": {**run.checkpoint.of_full_states(), "every_epoch": at_epoch, "resume_from": resume_from},
         "written_metrics": {"module": "instructlab.training.async_logger"},
     }
     if not common.uses_flash_attention(run):

@@ -130,7 +130,7 @@ def launch_of(run: BackendRun) -> Launch:
     plugins: dict[str, Mapping[str, Any]] = {
         "tied_embeddings": {},
         "computed_buffers": {},
-        "periodic_save_osft": run.checkpoint.model_dump(),
+        "periodic_save_osft": run.checkpoint.of_full_states(),
         "written_metrics": {"module": "mini_trainer.async_structured_logger"},
     }
     if cache := os.environ.get(SVD_CACHE_ENV):

@@ -10,7 +10,7 @@ from kubetune_trainer.contract import FailureClass
 from kubetune_trainer.errors import TrainingError
 from kubetune_trainer.launch.command import Launch
 from kubetune_trainer.launch.diagnosis import diagnose
-from kubetune_trainer.launch.evidence import AGENT_FILE, STOP_FILE
+from kubetune_trainer.launch.evidence import AGENT_FILE, STOP_FILE, UNSAVED_FILE, set_aside
 from kubetune_trainer.launch.process import AgentProcess, intercepted
 from kubetune_trainer.rendezvous import wait_for_master
 
@@ -54,10 +54,11 @@ def begin(launch: Launch, prepare: Callable[[], None]) -> None:
 
 
 def clear(log_dir: Path) -> None:
-    """Makes the directory and removes what an earlier run into the same output left: it must not be taken for this one's."""
+    """Makes the directory and its reserve, and removes what an earlier run into the same output left: it is not this one's."""
     log_dir.mkdir(parents=True, exist_ok=True)
-    for old in (*log_dir.glob("rank-*.json"), log_dir / AGENT_FILE, log_dir / STOP_FILE):
+    for old in (*log_dir.glob("rank-*.json"), log_dir / AGENT_FILE, log_dir / STOP_FILE, log_dir / UNSAVED_FILE):
         old.unlink(missing_ok=True)
+    set_aside(log_dir)
 
 
 def judge(started: list[AgentProcess], backend_error: Exception | None, launch: Launch) -> None:
