@@ -176,7 +176,7 @@ class Monitor:
     def _seal(self, found: FoundCheckpoint, began: float) -> Manifest:
         """Hashed here, beside the training: the ranks do not wait for it."""
         manifest = write_manifest(found.path, self._manifest(found), self.plan.backend.distributions)
-        if not self.keeper.seal(found.path, manifest, time.monotonic() - began):
+        if not self.keeper.seal(found.path, manifest, time.monotonic() - began, found.seconds):
             self._give_way()
         return manifest
 

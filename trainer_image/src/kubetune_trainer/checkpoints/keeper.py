@@ -51,7 +51,7 @@ class Keeper:
             logger.warning("the last-good pointer cannot be written: %s", error)
             return None
 
-    def seal(self, path: Path, manifest: Manifest, seconds: float) -> bool:
+    def seal(self, path: Path, manifest: Manifest, seconds: float, save_seconds: float | None = None) -> bool:
         """Counts a verified checkpoint and lets those go that it replaces. False: a later attempt took over, it does not count."""
         good = Good(
             path=self.ledger.name_of(path),
@@ -69,6 +69,7 @@ class Keeper:
             step=manifest.step,
             epoch=manifest.epoch,
             bytes=manifest.total_bytes,
+            save_seconds=save_seconds,
             seconds=round(seconds, 3),
             manifest_sha256=good.manifest_sha256,
             reason=None if counts else "a later attempt has begun: this one no longer counts",

@@ -47,6 +47,7 @@ class Entry(Message):
     epoch: int | None = Field(default=None, ge=0, description="Complete epochs.")
     bytes: int | None = Field(default=None, ge=0, description="Of the checkpoint; of a save that failed: needed.")
     free_bytes: int | None = Field(default=None, ge=0)
+    save_seconds: float | None = Field(default=None, description="For which saving a full state held up the training.")
     seconds: float | None = Field(default=None, description="Verifying and hashing, beside the training.")
     manifest_sha256: str | None = None
     world_size: int | None = None
@@ -58,9 +59,10 @@ class Entry(Message):
         what = " ".join(filter(None, (self.kind, self.checkpoint)))
         where = f"step {self.step}" if self.step is not None else ""
         volume = size(self.bytes) if self.bytes is not None else ""
+        saved = f"saved in {self.save_seconds:.2f} s" if self.save_seconds is not None else ""
         seconds = f"verified in {self.seconds:.2f} s" if self.seconds is not None else ""
         ranks = f"{self.world_size} rank(s)" if self.world_size is not None else ""
-        told = ", ".join(filter(None, (what, where, volume, seconds, ranks, self.failure, self.reason)))
+        told = ", ".join(filter(None, (what, where, volume, saved, seconds, ranks, self.failure, self.reason)))
         return f"{self.time.astimezone(UTC):%Y-%m-%d %H:%M:%S}  attempt {self.attempt:<3} {self.event:<12} {told}"
 
 

@@ -27,6 +27,7 @@ class SavedState:
     epoch: int  # complete epochs
     samples_seen: float
     world_size: int  # mini-trainer's optimizer shards only fit this one
+    seconds: float | None = None  # for which the save held up the training, of a full state
 
 
 class Urgency(IntEnum):

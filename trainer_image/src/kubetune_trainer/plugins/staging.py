@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,23 +46,24 @@ def save_state(place: Place, state: SavedState, needed: int, write: Callable[[Pa
     barrier()
     if highest(int(free_bytes(output_dir) < all_needed)):
         return unsaved(output_dir, state, all_needed, free_bytes(output_dir), "too little space for it")
+    free, failure, began = all_needed, None, time.monotonic()
     try:
         placed = write(stage)
         barrier()
         if is_first():
-            publish(placed(), output_dir / place.name, state, place.keep)
+            took = round(time.monotonic() - began, 3)
+            publish(placed(), output_dir / place.name, replace(state, seconds=took), place.keep)
     except Exception as error:
         free = free_bytes(output_dir)
         if not (says_full(error) or is_full(output_dir)):
             raise
         if world_size() > 1:
             raise full_disk(f"the full state of step {state.step} could not be saved", stage, all_needed) from error
-        shutil.rmtree(stage, ignore_errors=True)
-        return unsaved(output_dir, state, all_needed, free, f"{type(error).__name__}: {str(error)[:200]}")
-    if is_first():
+        failure = f"{type(error).__name__}: {str(error)[:200]}"
+    if is_first():  # not before: the error keeps files open, and their space taken
         shutil.rmtree(stage, ignore_errors=True)
     barrier()
-    return True
+    return True if failure is None else unsaved(output_dir, state, all_needed, free, failure)
 
 
 def unsaved(output_dir: Path, state: SavedState, needed: int, free: int, reason: str) -> bool:
