@@ -165,8 +165,6 @@ class Monitor:
         self._short = False
         if manifest is not None:
             self._name(found.path, found, manifest.total_bytes, verified=True)
-            if found.kind == "full-state" or self.keeper.policy.keep_weights is not None:
-                self.keeper.retire(self.earlier, self.run.output_dir)
             return
         self.problems[found.path] = problems
         logger.error("%s is no checkpoint: %s", self.plan.uri_of(found.path), "; ".join(problems))
@@ -176,7 +174,9 @@ class Monitor:
     def _seal(self, found: FoundCheckpoint, began: float) -> Manifest:
         """Hashed here, beside the training: the ranks do not wait for it."""
         manifest = write_manifest(found.path, self._manifest(found), self.plan.backend.distributions)
-        if not self.keeper.seal(found.path, manifest, time.monotonic() - began, found.seconds):
+        if self.keeper.seal(found.path, manifest, time.monotonic() - began, found.seconds):
+            self.keeper.retire(self.earlier, self.run.output_dir)
+        else:
             self._give_way()
         return manifest
 

@@ -49,7 +49,8 @@ def find_start(plan: RunPlan, run: BackendRun, keeper: Keeper) -> Start:
     restart = restart_of(plan, run, choice, earlier)
     if restart is not None:
         run = restart.applied(run)
-        note_start(plan.output_dir, restart)
+        if plan.owns_output:
+            note_start(plan.output_dir, restart)
     resumed = choice.path or (Path(restart.weights) if restart else None)
     return Start(
         run=replace(run, resume_from=choice.path),
