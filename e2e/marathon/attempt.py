@@ -123,9 +123,13 @@ class Attempt:
         return Outcome.model_validate_json(file.read_bytes()) if file.exists() and file.stat().st_size else None
 
     @property
-    def saved(self) -> int:
-        """Full states that were verified in this attempt."""
-        return sum(e.attempt == self.number and e.kind == "full-state" for e in read_ledger(self.job).of("saved"))
+    def final(self) -> Path | None:
+        """The verified weights of the last step, or what was copied of them before their disk went."""
+        outcome = self.outcome
+        if outcome is None or outcome.checkpoint is None:
+            return None
+        copy = self.job / f"attempt-{self.number}.final"
+        return copy if copy.exists() else Path(outcome.checkpoint.uri)
 
 
 def kill(attempt: Attempt, random: Random, total: int) -> str:
@@ -146,26 +150,34 @@ def terminate(attempt: Attempt, random: Random, total: int) -> str:
 
 
 def fill(attempt: Attempt, random: Random, total: int) -> str:
-    """The attempt writes to a small tmpfs. Once a save found no room there, and training went on, the last byte is taken."""
-    attempt.until(lambda: any(entry.attempt == attempt.number for entry in read_ledger(attempt.job).of("save-failed")))
-    attempt.until(after(random.uniform(0, 1)))
-    step = attempt.step
+    """The attempt writes to a small tmpfs. Once a save found no room there, and training went on, the last byte is taken.
+
+    Where no save is due any more, the room for the final weights is taken.
+    """
+    told = "disk filled before the last step"
+    if attempt.until(lambda: failed_saves(attempt) > 0 or attempt.step >= total - 1) and failed_saves(attempt):
+        attempt.until(after(random.uniform(0, 1)))
+        told = f"a save without room, then the disk filled at step {attempt.step}"
     with (attempt.directory / "filler").open("wb", buffering=0) as filler:
         try:
-            while True:
+            while attempt.alive:
                 filler.write(bytes(1 << 16))
         except OSError:
             pass  # it is full: that was the purpose
     attempt.wait()
-    return f"disk filled at step {step}" if step < total else "disk filled at the end"
+    return told
+
+
+def failed_saves(attempt: Attempt) -> int:
+    return sum(entry.attempt == attempt.number for entry in read_ledger(attempt.job).of("save-failed"))
 
 
 def in_mid_training(attempt: Attempt, random: Random, total: int) -> None:
-    """From a random step of those that are left on, and a random part of a second later."""
+    """From a random step on, in the first half of those that are left, for others to come; and a random part of a second later."""
     if not attempt.until(lambda: attempt.step > 0):
         return
     first = attempt.step
-    target = random.randint(first, max(first, total - 1))
+    target = random.randint(first, (first + total) // 2)
     attempt.until(lambda: attempt.step >= target)
     attempt.until(after(random.uniform(0, 0.5)))
 

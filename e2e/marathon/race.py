@@ -73,7 +73,7 @@ def race(case: Case, kills: Sequence[str], seed: int, folder: Path) -> Race:
 
 
 def disturbed(inputs: Inputs, job: Path, kills: list[str], random: Random, total: int) -> tuple[list[str], list[Attempt]]:
-    """Attempt after attempt until one reaches the end; metrics of a tmpfs are kept beside it."""
+    """Attempt after attempt until one reaches the end; returns what was done to each, and all of them."""
     said: list[str] = []
     attempts: list[Attempt] = []
     policy = CheckpointPolicy(every_epoch=True, every_steps=inputs.case.every_steps, keep=1)
@@ -87,11 +87,18 @@ def disturbed(inputs: Inputs, job: Path, kills: list[str], random: Random, total
             attempt.start()
             said.append(KINDS[kind](attempt, random, total) if kind else f"left alone: exit code {attempt.wait()}")
             if size:
-                for file in attempt.directory.glob("training_*metrics*.jsonl"):
-                    shutil.copy(file, job / f"attempt-{attempt.number}.{file.name}")
+                rescue(attempt)
         if len(attempts) > 20:
             sys.exit(f"{inputs.case.name}: no end after {len(attempts)} attempts, see {job}")
     return said, attempts
+
+
+def rescue(attempt: Attempt) -> None:
+    """What is looked at later is copied from a disk that goes: the metrics, and the weights if it came to its end after all."""
+    for file in attempt.directory.glob("training_*metrics*.jsonl"):
+        shutil.copy(file, attempt.job / f"attempt-{attempt.number}.{file.name}")
+    if attempt.final is not None:
+        shutil.copytree(attempt.final, attempt.job / f"attempt-{attempt.number}.final")
 
 
 def state_bytes(job: Path) -> int:
@@ -114,9 +121,9 @@ def compare(calm: Attempt, last: Attempt) -> tuple[int, int]:
 
     weights = []
     for attempt in (calm, last):
-        if attempt.outcome is None or attempt.outcome.checkpoint is None:
+        checkpoint = attempt.final
+        if checkpoint is None:
             return 0, 0
-        checkpoint = Path(attempt.outcome.checkpoint.uri)
         if problems := check_manifest(checkpoint):
             sys.exit(f"{checkpoint}: {problems}")
         weights.append(load_file(checkpoint / "model.safetensors"))
