@@ -20,7 +20,7 @@ TRAIN_WORKERS ?= $(shell nproc)
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format generate generated unit programs test-cluster train-tests test-gpu kills traps bench-trainer chaos bench bench-data cluster cluster-down lock clean
+.PHONY: help setup demo test lint format generate generated unit programs test-cluster train-tests test-gpu kills traps marathon bench-trainer chaos bench bench-data cluster cluster-down lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -104,6 +104,9 @@ cluster: programs ## A real control plane on loopback, Kubeflow's training opera
 
 cluster-down: $(READY) ## End it and remove what it wrote
 	@$(BIN)/python -m e2e.cluster down
+
+marathon: $(MODEL_READY) ## Trainings killed until they have finished, against undisturbed ones (docs/marathon.md); MODELS= KILLS=9,term,full SEED= REPORT=
+	@$(TEST_ENV) $(BIN)/python -m e2e.marathon $(if $(MODELS),--models $(MODELS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
 
 bench: $(READY) ## Bursts of jobs beside Kubeflow's operators, and 10,000 at rest; writes docs/benchmarks.md (N=20: a quick look)
 	@$(BIN)/python -m e2e.bench $(if $(N),--jobs $(N) --rest $(N) --rest-seconds 20,--write docs/benchmarks.md)

@@ -71,7 +71,14 @@ WHOLE_JOB = {
         "progressDeadlineSeconds": 600,
         "terminationGracePeriodSeconds": 120,
     },
-    "spec.checkpoint": {"everyEpoch": True, "everySteps": 100, "everyMinutes": 7.5, "onPreemption": False, "keep": 2},
+    "spec.checkpoint": {
+        "everyEpoch": True,
+        "everySteps": 100,
+        "everyMinutes": 7.5,
+        "onPreemption": False,
+        "keep": 2,
+        "keepWeights": 3,
+    },
     "spec.queueName": "team-a",
 }
 

@@ -84,6 +84,7 @@ REJECTED = [
     sft("backoff-negative", {"spec.runPolicy": {"backoffLimit": -1}}, "spec.runPolicy.backoffLimit", "less than 0"),
     sft("deadline-zero", {"spec.runPolicy": {"activeDeadlineSeconds": 0}}, "spec.runPolicy.activeDeadlineSeconds", "less than 1"),
     sft("minutes-zero", {"spec.checkpoint": {"everyMinutes": 0}}, "spec.checkpoint.everyMinutes", "not more than 0"),
+    sft("keep-no-weights", {"spec.checkpoint": {"keepWeights": 0}}, "spec.checkpoint.keepWeights", "less than 1"),
     sft("keep-none", {"spec.checkpoint": {"keep": 0}}, "spec.checkpoint.keep", "less than 1"),
     sft("memory-is-no-quantity", {"spec.resources": {"limits": {"memory": "64 GB"}}}, "spec.resources.limits.memory", "Gi"),
     sft("memory-negative", {"spec.resources": {"limits": {"memory": "-1Gi"}}}, "spec.resources.limits.memory", "Gi"),

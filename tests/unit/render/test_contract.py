@@ -63,6 +63,7 @@ def test_resumed_attempt(render):
     [
         ({}, CheckpointPolicy()),
         ({"checkpoint": {"everySteps": 10, "keep": 3}}, CheckpointPolicy(every_steps=10, keep=3)),
+        ({"checkpoint": {"keepWeights": 2}}, CheckpointPolicy(keep_weights=2)),
         ({"checkpoint": {"everyEpoch": False, "everyMinutes": 30}}, CheckpointPolicy(every_epoch=False, every_minutes=30)),
         ({"training": {"accelerateFullStateAtEpoch": False}}, CheckpointPolicy(every_epoch=False)),
         ({"training": {"accelerateFullStateAtEpoch": True}}, CheckpointPolicy()),

@@ -116,6 +116,13 @@ class CheckpointPolicy(Message):
     every_minutes: float | None = Field(default=None, gt=0)
     on_preemption: bool = Field(default=True, description="Also when a pod is told to end (SIGTERM).")
     keep: int = Field(default=1, ge=1, description="How many full states stay on disk; the oldest go first.")
+    keep_weights: int | None = Field(
+        default=None, ge=1, description="How many checkpoints of weights (hf, adapter) stay; the oldest go first. None: all."
+    )
+
+    def of_full_states(self) -> dict[str, Any]:
+        """By field: what the ranks are told, who write full states; weights are the backend's to write."""
+        return self.model_dump(exclude={"keep_weights"})
 
 
 WeightsKind = Literal["hf", "adapter"]

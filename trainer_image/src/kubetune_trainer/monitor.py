@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,10 +12,13 @@ from pathlib import Path
 
 from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint, StepMetrics
 from kubetune_trainer.backends.common import node_log_dir
-from kubetune_trainer.checkpoints import Manifest, has_weights, write_manifest
-from kubetune_trainer.contract import MANIFEST_NAME, Checkpoint, Progress, Report, newest
+from kubetune_trainer.checkpoints import Manifest, write_manifest
+from kubetune_trainer.checkpoints.keeper import Keeper
+from kubetune_trainer.contract import Checkpoint, Progress, Report, newest
+from kubetune_trainer.disk import full_disk, says_full, size_below
 from kubetune_trainer.launch.evidence import read_stage
 from kubetune_trainer.plan import RunPlan
+from kubetune_trainer.plugins.saving import read_unsaved
 from kubetune_trainer.progress import MetricsReader, before_first_step, progress_of, total_steps
 from kubetune_trainer.report import Reports
 
@@ -31,10 +35,14 @@ class Monitor:
     plan: RunPlan
     run: BackendRun
     reports: Reports
+    keeper: Keeper
+    earlier: tuple[Path, ...] = ()  # the directories of the same job's earlier attempts
     resumed_from: str | None = None
     resumed_step: int = 0
     problems: dict[Path, list[str]] = field(default_factory=dict)
     _found: dict[Path, Checkpoint] = field(default_factory=dict)
+    _unsaved: int = 0  # failed saves that were told
+    _short: bool = False  # a manifest waits for space
     _stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -98,12 +106,47 @@ class Monitor:
         return before_first_step(stage, self.resumed_step, self.total_steps)
 
     def check(self, *, returned: bool = False) -> None:
-        """Verifies what is new and complete, and forgets what is no longer there."""
+        """Verifies what is new and complete, and forgets what is no longer there.
+
+        Raises:
+            TrainingError: of class DiskFull, once the backend returned: a manifest finds no room.
+
+        """
         for found in self.plan.backend.found(self.run, self.steps):
             if self._is_new(found) and self._is_complete(found, returned=returned):
-                self._examine(found)
+                self._examine(found, last=returned)
+        self._tell_unsaved()
+        self._forget()
+
+    def _tell_unsaved(self) -> None:
+        unsaved = read_unsaved(node_log_dir(self.run))
+        for failed in unsaved[self._unsaved :]:
+            logger.warning("the full state of step %d was not saved (%s): training goes on", failed.step, failed.reason)
+            self.keeper.note(
+                "save-failed",
+                kind="full-state",
+                step=failed.step,
+                bytes=failed.needed,
+                free_bytes=failed.free,
+                reason=failed.reason,
+            )
+        self._unsaved = len(unsaved)
+
+    def _forget(self) -> None:
+        """The ranks remove the full states that newer ones replace."""
         with self._lock:
-            self._found = {path: checkpoint for path, checkpoint in self._found.items() if path.is_dir()}
+            gone = {path: checkpoint for path, checkpoint in self._found.items() if not path.is_dir()}
+            self._found = {path: checkpoint for path, checkpoint in self._found.items() if path not in gone}
+        for path, checkpoint in gone.items():
+            if checkpoint.verified:
+                self.keeper.note(
+                    "removed",
+                    path,
+                    kind=checkpoint.kind,
+                    step=checkpoint.step,
+                    bytes=checkpoint.bytes,
+                    reason="a newer one is kept",
+                )
 
     def _is_new(self, found: FoundCheckpoint) -> bool:
         return found.step > self.resumed_step and found.path not in self._found and found.path not in self.problems
@@ -114,33 +157,65 @@ class Monitor:
         """
         return returned or found.kind == "full-state" or (bool(self.steps) and self.steps[-1].step > found.step)
 
-    def _examine(self, found: FoundCheckpoint) -> None:
-        problems: list[str] = []
-        size = 0
+    def _examine(self, found: FoundCheckpoint, *, last: bool) -> None:
+        began = time.monotonic()
         try:
-            if found.kind != "full-state":
-                problems = self.plan.verifiers[found.kind](found.path, self.run.model_dir)
-            if not problems:
-                size = write_manifest(found.path, self._manifest(found), self.plan.backend.distributions).total_bytes
+            problems = self.plan.verifiers[found.kind](found.path, self.run.model_dir) if found.kind != "full-state" else []
+            manifest = None if problems else self._seal(found, began)
         except FileNotFoundError:
             logger.info("%s was removed while it was read (an older state makes room for a newer one)", found.path)
             return
-        if problems:
-            self.problems[found.path] = problems
-            logger.error("%s is no checkpoint: %s", self.plan.uri_of(found.path), "; ".join(problems))
-            if found.kind == "hf" and not has_weights(found.path):
-                return
+        except OSError as error:
+            if not says_full(error):
+                raise
+            self._wait_for_room(found.path, error, last=last)
+            return
+        self._short = False
+        if manifest is not None:
+            self._name(found.path, found, manifest.total_bytes, verified=True)
+            return
+        self.problems[found.path] = problems
+        logger.error("%s is no checkpoint: %s", self.plan.uri_of(found.path), "; ".join(problems))
+        aside = self.keeper.quarantine(found.path, "; ".join(problems), kind=found.kind, step=found.step)
+        self._name(aside, found, size_below(aside), verified=False)
+
+    def _seal(self, found: FoundCheckpoint, began: float) -> Manifest:
+        """Hashed here, beside the training: the ranks do not wait for it."""
+        manifest = write_manifest(found.path, self._manifest(found), self.plan.backend.distributions)
+        if self.keeper.seal(found.path, manifest, time.monotonic() - began, found.seconds):
+            self.keeper.retire(self.earlier, self.run.output_dir)
+        else:
+            self._give_way()
+        return manifest
+
+    def _give_way(self) -> None:
+        """A lost node's containers run on: who was followed by a later attempt has no more to do."""
+        logger.error("a later attempt than %d has begun: this one ends", self.plan.attempt)
+        stop = self.plan.backend.stop_file(self.run)
+        if stop is not None:
+            stop.touch()
+
+    def _wait_for_room(self, path: Path, error: OSError, *, last: bool) -> None:
+        """A manifest is a few kB: it is tried again at each look, and only the last one must not fail."""
+        short = full_disk(f"the manifest of {path.name} could not be written", path)
+        if last:
+            raise short from error
+        if not self._short:
+            logger.warning("%s; it is tried again, training goes on", short)
+        self._short = True
+
+    def _name(self, path: Path, found: FoundCheckpoint, size: int, *, verified: bool) -> None:
         checkpoint = Checkpoint(
-            uri=self.plan.uri_of(found.path),
+            uri=self.plan.uri_of(path),
             step=found.step,
             epoch=found.epoch,
-            bytes=size or _size(found.path),
+            bytes=size,
             kind=found.kind,
-            verified=not problems,
+            verified=verified,
             time=datetime.now(UTC),
         )
         with self._lock:
-            self._found[found.path] = checkpoint
+            self._found[path] = checkpoint
 
     def _manifest(self, found: FoundCheckpoint) -> Manifest:
         return Manifest(
@@ -161,7 +236,3 @@ class Monitor:
                 look()
             except Exception:  # the last look, after the run, raises what lasts
                 logger.exception("the run could not be watched for a moment; training goes on")
-
-
-def _size(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file() and file.name != MANIFEST_NAME)

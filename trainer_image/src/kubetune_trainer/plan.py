@@ -19,6 +19,7 @@ from kubetune_trainer.result_view import html_of, text_of
 
 if TYPE_CHECKING:
     from kubetune_trainer.checkpoints import Verifier
+    from kubetune_trainer.checkpoints.ledger import Entry
 
 
 def plain_verifiers() -> Mapping[str, Verifier]:
@@ -73,6 +74,11 @@ class RunPlan:
     def owns_output(self) -> bool:
         """Whether output_dir is a directory of the caller's that this node writes for; a job's attempt has a new one each."""
         return self.job is None and self.judges
+
+    @property
+    def ledger_dir(self) -> Path:
+        """The job's directory: what its attempts share."""
+        return self.output_dir if self.job is None else self.output_dir.parent
 
     @property
     def own_data_dir(self) -> Path:
@@ -133,6 +139,7 @@ class RunResult:
     output_dir: Path
     data: DataReport | None = None
     outcome: Outcome | None = None  # the attempt's record, in the words of the contract
+    ledger: tuple[Entry, ...] = ()  # what this attempt did to the job's checkpoints, in order
 
     def __repr__(self) -> str:
         return text_of(self)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import shutil
 import time
@@ -15,30 +14,32 @@ from pathlib import Path
 from typing import Any
 
 from kubetune_trainer.backends.base import BackendRun
+from kubetune_trainer.checkpoints.keeper import Keeper, checkpoints_below
+from kubetune_trainer.checkpoints.ledger import told
 from kubetune_trainer.checkpoints.manifest import read_manifest
-from kubetune_trainer.checkpoints.resume import Choice, Fit, choose
 from kubetune_trainer.contract import FailureClass, Report
 from kubetune_trainer.data.preflight import PROBE, ModelFacts, check_model, check_output
 from kubetune_trainer.data.report import DataReport
 from kubetune_trainer.data.settings import DataSettings
 from kubetune_trainer.data.survey import Survey, check_dataset
 from kubetune_trainer.data.tokenise import DataRequest, tokenise
-from kubetune_trainer.earlier import call_hash, note_end, sole_writer, take_up
+from kubetune_trainer.disk import full_disk, is_full, naming_the_disk, says_full, size_below
+from kubetune_trainer.earlier import note_end, sole_writer
 from kubetune_trainer.errors import ConfigurationError, TrainingError
 from kubetune_trainer.monitor import Monitor
-from kubetune_trainer.outcome import Evidence, judge
+from kubetune_trainer.outcome import Evidence, classify, judge
 from kubetune_trainer.plan import RunFailedError, RunPlan, RunResult
+from kubetune_trainer.plugins.saving import STATE_FILE
 from kubetune_trainer.preemption import Terminated
 from kubetune_trainer.progress import before_first_step
 from kubetune_trainer.report import Reports, Throttle
 from kubetune_trainer.sources import resolve_dataset, resolve_model
+from kubetune_trainer.start import find_start
 from kubetune_trainer.tracking.base import TrackedRun, Tracker
 from kubetune_trainer.tracking.chosen import trackers_of
 from kubetune_trainer.tracking.feed import CLOSE_SECONDS, Feed, tracked
 
 __all__ = ["RunFailedError", "RunPlan", "RunResult", "Terminated", "run_training"]
-
-logger = logging.getLogger(__name__)
 
 HASTE_SECONDS = 2.0
 """What trackers get at the end of a run that was asked to end: the grace period is the checkpoint's."""
@@ -96,22 +97,27 @@ def run_training(plan: RunPlan) -> RunResult:
 
 def _run(plan: RunPlan) -> RunResult:
     reports = Reports(plan.report if plan.judges else None, Throttle(plan.report_interval))
-    trackers = trackers_of(plan.tracking) if plan.judges else []
     phases = Phases(lambda stage: reports.tell(_before_training(plan, stage)))
-    with phases.of("preflight"):
-        inputs = preflight(plan)
-    with phases.of("tokenise"):
-        data = tokenise(_data_request(plan, inputs))
-        plan.parameters.check_samples(data.kept)
-    run, choice = _prepare(plan, inputs, data)
-    resumed_from = plan.uri_of(choice.path) if choice.path else None
-    monitor = Monitor(plan, run, reports, resumed_from, choice.step)
-    feeds = _feeds(plan, trackers, monitor)
+    keeper = Keeper(plan.ledger_dir, plan.attempt, plan.checkpoint)
+    trackers = trackers_of(plan.tracking) if plan.judges else []
+    with told_in_ledger(plan, keeper):
+        with phases.of("preflight"):
+            inputs = preflight(plan)
+        with phases.of("tokenise"), naming_the_disk("the tokenised data could not be written", plan.own_data_dir):
+            data = tokenise(_data_request(plan, inputs))
+            plan.parameters.check_samples(data.kept)
+        start = find_start(plan, _backend_run(plan, inputs, data), keeper)
+        monitor = Monitor(plan, start.run, reports, keeper, start.earlier, start.resumed_from, start.step)
+        return _attempt(plan, monitor, _feeds(plan, trackers, monitor), data, phases)
+
+
+def _attempt(plan: RunPlan, monitor: Monitor, feeds: list[Feed], data: DataReport, phases: Phases) -> RunResult:
+    haste = tracked(feeds, lambda: HASTE_SECONDS if _hurried(plan) else CLOSE_SECONDS)
     try:
-        with saving_on_demand(plan, run, monitor), tracked(feeds, lambda: HASTE_SECONDS if _hurried(plan) else CLOSE_SECONDS):
-            error = _train(plan, run, monitor, phases)
+        with saving_on_demand(plan, monitor.run, monitor), haste:
+            error = _train(plan, monitor.run, monitor, phases)
             with phases.of("verify"):
-                _last_look(plan, monitor, error)
+                error = _last_look(plan, monitor, error)
             for feed in feeds:
                 feed.succeeded = error is None
     except Terminated as end:
@@ -127,6 +133,22 @@ def _before_training(plan: RunPlan, stage: str) -> Report:
         with contextlib.suppress(OSError, ValueError):  # whether it can be used is looked at later
             step = read_manifest(Path(state)).step
     return Report(attempt=plan.attempt, progress=before_first_step(stage, step, None))
+
+
+@contextlib.contextmanager
+def told_in_ledger(plan: RunPlan, keeper: Keeper) -> Iterator[None]:
+    """The ledger says that the attempt began and, short of a kill, how it ended."""
+    if plan.judges:
+        keeper.note("attempt", world_size=plan.world_size, spec_hash=plan.job.spec_hash if plan.job else None)
+    try:
+        yield
+    except BaseException as error:
+        if plan.judges:
+            outcome = getattr(error, "outcome", None)
+            failure = FailureClass.PREEMPTED if isinstance(error, Terminated) else classify(error)
+            reason = outcome.message if outcome else str(error)
+            keeper.note("ended", step=outcome.step if outcome else None, failure=failure, reason=reason)
+        raise
 
 
 def preflight(plan: RunPlan) -> Inputs:
@@ -187,8 +209,8 @@ def _data_request(plan: RunPlan, inputs: Inputs) -> DataRequest:
     )
 
 
-def _prepare(plan: RunPlan, inputs: Inputs, data: DataReport) -> tuple[BackendRun, Choice]:
-    run = BackendRun(
+def _backend_run(plan: RunPlan, inputs: Inputs, data: DataReport) -> BackendRun:
+    return BackendRun(
         algorithm=plan.algorithm,
         model_dir=inputs.model_dir,
         data_file=data.file,
@@ -201,32 +223,6 @@ def _prepare(plan: RunPlan, inputs: Inputs, data: DataReport) -> tuple[BackendRu
         cache_dir=plan.cache_dir,
         patience=plan.patience,
     )
-    states = (
-        take_up(plan.output_dir, _call_of(plan, run), alone=plan.torchrun.nnodes == 1) if plan.owns_output else plan.resume_from
-    )
-    spec_hash = plan.job.spec_hash if plan.job else None
-    choice = choose(states, Fit(plan.algorithm, plan.world_size, spec_hash, plan.backend.total_steps(run)))
-    for reason in choice.rejected:
-        logger.warning("not resumed from %s", reason)
-    if choice.path is None:
-        if states:
-            logger.warning("none of %d full states can be used: training starts from the start", len(states))
-        return run, choice
-    logger.info("resuming from %s, step %d", choice.path, choice.step)
-    return BackendRun(**{**vars(run), "resume_from": choice.path}), choice
-
-
-def _call_of(plan: RunPlan, run: BackendRun) -> str:
-    """Where it is written and on how many processes is not what is trained (which states fit is looked at by itself)."""
-    parameters = {name: value for name, value in run.parameters.items() if name != "data_output_dir"}
-    what = {
-        "algorithm": plan.algorithm,
-        "backend": plan.backend.name,
-        "model": str(run.model_dir),
-        "parameters": parameters,
-        "further": run.further,
-    }
-    return call_hash(what, run.data_file)
 
 
 def saving_on_demand(plan: RunPlan, run: BackendRun, monitor: Monitor) -> contextlib.AbstractContextManager[None]:
@@ -269,12 +265,35 @@ def _train(plan: RunPlan, run: BackendRun, monitor: Monitor, phases: Phases) -> 
     return None
 
 
-def _last_look(plan: RunPlan, monitor: Monitor, error: Exception | None) -> None:
+def _last_look(plan: RunPlan, monitor: Monitor, error: Exception | None) -> Exception | None:
+    """The error that the verdict is about; one of a full disk names it, and what was half written there is cleared away."""
     monitor.stop()
-    if plan.judges:
-        monitor.finish(returned=error is None)
-    else:
+    if not plan.judges:
         monitor.read()
+        return error
+    try:
+        monitor.finish(returned=error is None)
+    except TrainingError as short:
+        error = error or short
+    if error is None and (not is_full(plan.output_dir) or judge(_evidence(plan, monitor, None)).reached_end):
+        return None
+    error = with_the_disk(plan, monitor.run, error)
+    if classify(error) is FailureClass.DISK_FULL:
+        monitor.keeper.sweep([plan.output_dir], full=True)
+    return error
+
+
+def with_the_disk(plan: RunPlan, run: BackendRun, error: Exception | None) -> Exception:
+    """`error`, or what a full disk made of the run; a rank that was killed for it could leave no word."""
+    wordless = error is None or classify(error) is FailureClass.BACKEND_ERROR
+    if error is not None and (
+        str(plan.ledger_dir) in str(error) or not (says_full(error) or (wordless and is_full(plan.output_dir)))
+    ):
+        return error
+    torn = [path for path, _ in checkpoints_below(plan.output_dir) if not (path / STATE_FILE).is_file()]
+    what = str(error) if error is not None else "the run did not come to its end"
+    needed = size_below(run.model_dir) if torn else None  # a checkpoint of weights is about as large as the model
+    return full_disk(what, plan.output_dir, needed, log_tail=getattr(error, "log_tail", None))
 
 
 def _evidence(plan: RunPlan, monitor: Monitor, error: Exception | None) -> Evidence:
@@ -293,8 +312,12 @@ def _evidence(plan: RunPlan, monitor: Monitor, error: Exception | None) -> Evide
 
 def _conclude(plan: RunPlan, monitor: Monitor, error: Exception | None, data: DataReport, phases: Phases) -> RunResult:
     outcome = judge(_evidence(plan, monitor, error))
+    if remarks := told(monitor.keeper.told):
+        outcome = outcome.model_copy(update={"message": "; ".join([outcome.message, *remarks])})
     if plan.owns_output:
         note_end(plan.output_dir, outcome)
+    if plan.judges and outcome.reached_end:
+        monitor.keeper.note("ended", step=outcome.step, reason=outcome.message)
     result = RunResult(
         reached_end=outcome.reached_end,
         step=outcome.step,
@@ -307,6 +330,7 @@ def _conclude(plan: RunPlan, monitor: Monitor, error: Exception | None, data: Da
         output_dir=plan.output_dir,
         data=data,
         outcome=outcome,
+        ledger=tuple(monitor.keeper.told),
     )
     if not outcome.reached_end:
         raise RunFailedError(outcome, result) from error

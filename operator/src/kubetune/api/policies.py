@@ -98,6 +98,11 @@ class Checkpointing(ApiModel):
     keep: Annotated[int, Field(ge=1, le=100)] | None = Field(
         default=None, description="Full states that stay on disk, 1 to 100; the oldest go first. Default: 1."
     )
+    keep_weights: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        default=None,
+        description="Verified checkpoints of weights (Hugging Face directories, adapters) that stay on disk, 1 to 1000; the "
+        "oldest go first. Default: all.",
+    )
 
     @property
     def effective_every_epoch(self) -> bool:

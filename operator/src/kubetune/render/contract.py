@@ -89,4 +89,5 @@ def checkpoint_policy(job: Job) -> CheckpointPolicy:
         every_minutes=given.every_minutes,
         on_preemption=given.on_preemption is not False,
         keep=given.effective_keep,
+        keep_weights=given.keep_weights,
     )

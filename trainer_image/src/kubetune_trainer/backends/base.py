@@ -78,6 +78,7 @@ class FoundCheckpoint:
     kind: CheckpointKind
     step: int  # optimizer steps that it holds, over the whole run
     epoch: int | None  # complete epochs that it holds
+    seconds: float | None = None  # for which saving it held up the training, where that is known
 
 
 class Backend(Protocol):

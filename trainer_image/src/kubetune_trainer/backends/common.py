@@ -90,4 +90,4 @@ def found_checkpoint(path: Path, kind: CheckpointKind) -> FoundCheckpoint | None
         state = json.loads((path / STATE_FILE).read_text())
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return FoundCheckpoint(path, kind, state["step"], state["epoch"])
+    return FoundCheckpoint(path, kind, state["step"], state["epoch"], state.get("seconds"))

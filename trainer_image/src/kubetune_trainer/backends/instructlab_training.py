@@ -157,7 +157,7 @@ def launch_of(run: BackendRun) -> Launch:
     resume_from = str(run.resume_from) if run.resume_from else None
     plugins: dict[str, Mapping[str, Any]] = {
         "no_own_trackers": {"module": "instructlab.training"},
-        "periodic_save_sft": {**run.checkpoint.model_dump(), "every_epoch": at_epoch, "resume_from": resume_from},
+        "periodic_save_sft": {**run.checkpoint.of_full_states(), "every_epoch": at_epoch, "resume_from": resume_from},
         "written_metrics": {"module": "instructlab.training.async_logger"},
     }
     if run.further.get("validation_split"):

@@ -140,7 +140,7 @@ def launch_of(run: BackendRun) -> Launch:
         "no_own_trackers": {"module": "mini_trainer"},
         "tied_embeddings": {},
         "computed_buffers": {},
-        "periodic_save_osft": run.checkpoint.model_dump(),
+        "periodic_save_osft": run.checkpoint.of_full_states(),
         "written_metrics": {"module": "mini_trainer.async_structured_logger"},
     }
     plugins["svd_cache"] = svd_cache(run, os.environ)

@@ -8,7 +8,16 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from kubetune_trainer.disk import says_full
+
 AGENT_FILE = "agent.json"
+
+UNSAVED_FILE = "unsaved.jsonl"
+"""The full states that could not be written, a line each (plugins.saving)."""
+
+RESERVE_FILE = ".reserve"
+RESERVE_BYTES = 1 << 18
+"""Given up when the disk is full, so that there is room to say so: a traceback or two."""
 
 STOP_FILE = "save-and-end"
 """Made by a node that was told to end: its ranks look for it at each step."""
@@ -81,11 +90,22 @@ class RankError:
 
 
 def write_json(path: Path, value: dict[str, object]) -> None:
-    """Written aside and renamed: another node may read it at any time."""
+    """Written aside and renamed: another node may read it at any time. On a full disk the reserve makes room."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(json.dumps(value))
+    try:
+        scratch.write_text(json.dumps(value))
+    except OSError as error:
+        if not says_full(error):
+            raise
+        path.with_name(RESERVE_FILE).unlink(missing_ok=True)
+        scratch.write_text(json.dumps(value))
     scratch.replace(path)
+
+
+def set_aside(log_dir: Path) -> None:
+    """Writes the reserve; the bytes are no zeros, which some file systems would not store."""
+    (log_dir / RESERVE_FILE).write_bytes(os.urandom(RESERVE_BYTES))
 
 
 def oom_kills(cgroups: Path = Path("/sys/fs/cgroup"), mine: Path = Path("/proc/self/cgroup")) -> int:

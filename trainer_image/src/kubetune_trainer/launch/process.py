@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO
 
+from kubetune_trainer.disk import says_full
 from kubetune_trainer.launch.command import Launch, torchrun_command, worker_environment
 from kubetune_trainer.launch.death import PARENT_ENV
 from kubetune_trainer.launch.stacks import leave_stacks
@@ -42,7 +43,7 @@ class AgentProcess:
         because nothing moved.
         """
         try:
-            with self._log_file.open("ab") as log:
+            with self._log_file.open("ab", buffering=0) as log:
                 self._copy(log)
             self._process.wait()
         except BaseException as error:
@@ -57,10 +58,17 @@ class AgentProcess:
         output = self._process.stdout
         assert output is not None  # noqa: S101 - it was asked for above
         while chunk := output.read1(65536):  # type: ignore[attr-defined]  # a pipe is a BufferedReader
-            log.write(chunk)
-            log.flush()
+            self._keep(log, chunk)
             sys.stdout.write(chunk.decode(errors="replace"))
             sys.stdout.flush()
+
+    def _keep(self, log: IO[bytes], chunk: bytes) -> None:
+        """A full disk costs the log these lines, which standard output has, but not the training."""
+        try:
+            log.write(chunk)
+        except OSError as error:
+            if not says_full(error):
+                raise
 
     def poll(self) -> int | None:
         return self._process.poll()

@@ -12,7 +12,7 @@ from kubetune_trainer.contract import FailureClass
 from kubetune_trainer.errors import ConfigurationError, TrainingError
 from kubetune_trainer.launch.command import Launch
 from kubetune_trainer.launch.diagnosis import diagnose
-from kubetune_trainer.launch.evidence import AGENT_FILE, STAGE_FILE, STOP_FILE, oom_kills
+from kubetune_trainer.launch.evidence import AGENT_FILE, STAGE_FILE, STOP_FILE, UNSAVED_FILE, oom_kills, set_aside
 from kubetune_trainer.launch.gang import Gang
 from kubetune_trainer.launch.process import AgentProcess, intercepted
 from kubetune_trainer.launch.rollcall import roll_call
@@ -114,8 +114,9 @@ def last_word(error: BaseException) -> TrainingError:
 
 
 def clear(log_dir: Path) -> None:
-    """Makes the directory and removes what an earlier run into the same output left: it must not be taken for this one's."""
+    """Makes the directory and its reserve, and removes what an earlier run into the same output left: it is not this one's."""
     log_dir.mkdir(parents=True, exist_ok=True)
-    left = (*log_dir.glob("rank-*.json"), *log_dir.glob(PATTERN), log_dir / AGENT_FILE, log_dir / STOP_FILE, log_dir / STAGE_FILE)
-    for old in left:
+    notes = (log_dir / name for name in (AGENT_FILE, STOP_FILE, STAGE_FILE, UNSAVED_FILE))
+    for old in (*log_dir.glob("rank-*.json"), *log_dir.glob(PATTERN), *notes):
         old.unlink(missing_ok=True)
+    set_aside(log_dir)
