@@ -15,6 +15,7 @@ from kubetune_trainer.launch.evidence import RankError
 
 def work(tmp_path: Path, script: str) -> subprocess.CompletedProcess[str]:
     (tmp_path / "script.py").write_text(script)
+    (tmp_path / "log").mkdir()
     ours = {PARENT_ENV: str(os.getpid()), CPU_PATCH_ENV: "0", PLUGINS_ENV: "{}", LOG_DIR_ENV: str(tmp_path / "log"), "RANK": "3"}
     command = [sys.executable, "-m", "kubetune_trainer.launch.worker", str(tmp_path / "script.py"), "--flag"]
     return subprocess.run(command, env={**os.environ, **ours}, capture_output=True, text=True, check=False)
