@@ -58,9 +58,8 @@ def open_namespace(namespace: Namespace, folder: Path, model: Path, data: Path) 
         api.create_namespaced_persistent_volume_claim(namespace.name, volume_claim(namespace.name, claim))
     shutil.copytree(model, folder / "data/tiny-llama")
     shutil.copyfile(data, folder / "data/train.jsonl")
-    for place, _, files in os.walk(folder):
-        for each in (place, *(os.path.join(place, file) for file in files)):
-            os.chown(each, USER, USER)
+    for each in (folder, *folder.rglob("*")):
+        os.chown(each, USER, USER)
 
 
 def close_namespace(namespace: Namespace) -> None:
