@@ -9,7 +9,7 @@ import json
 import os
 import ssl
 import subprocess
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -42,7 +42,7 @@ class ControlPlane:
     etcd_peer: int
     controller_manager: int
     scheduler: int
-    host: str = LOOPBACK
+    host: str = field(default=LOOPBACK, kw_only=True)
     """Where the API server listens."""
 
     @property
@@ -83,7 +83,7 @@ def load(folder: Path) -> ControlPlane | None:
 
 
 def create(folder: Path, host: str) -> ControlPlane:
-    plane = replace(ControlPlane(folder, *free_ports(5)), host=host)
+    plane = ControlPlane(folder, *free_ports(5), host=host)
     authority = certs.make_authority(folder, "ca")
     certs.make_authority(folder, AGGREGATOR_CA).sign(AGGREGATOR, common_name=AGGREGATOR)
     authority.sign("kube-apiserver", common_name="kube-apiserver", alternatives=f"{API_SERVER_NAMES},IP:{host}")

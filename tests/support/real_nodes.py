@@ -88,7 +88,7 @@ def local_path(folder: Path, uri: str) -> Path:
 
 
 def keep_evidence(namespace: Namespace, system: Namespace, target: Path) -> None:
-    """Everything that tells what happened, in files: jobs, pods, events, every container's log, the operator's."""
+    """Everything that tells what happened, in files: jobs, pods, events, the logs of every container, of the operator and of the nodes."""
     target.mkdir(parents=True, exist_ok=True)
     tell = {
         "jobs.yaml": ("get", "osftjobs,sftjobs,pytorchjobs", "--output=yaml"),
@@ -103,3 +103,5 @@ def keep_evidence(namespace: Namespace, system: Namespace, target: Path) -> None
             name = pod["metadata"]["name"]
             log = where.kubectl("logs", name, "--all-containers", "--timestamps", check=False)
             (target / f"{name}.log").write_text(log.stdout + log.stderr)
+    for log_file in namespace.kubeconfig.parent.glob("node-*/*.log"):
+        shutil.copyfile(log_file, target / f"{log_file.parent.name}-{log_file.name}")
