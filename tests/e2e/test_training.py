@@ -41,7 +41,10 @@ def test_a_worker_that_is_deleted_costs_at_most_the_steps_since_the_last_state(n
     assert_whole(status, volumes, attempts=2)
     first, second = status["attempts"]
     resumed = next(each for each in status["checkpoints"] if each["uri"] == second["resumedFrom"])
-    assert 0 <= first["lastStep"] - resumed["step"] <= 6, "an epoch has six steps"
+    assert "/attempt-1/" in resumed["uri"]
+    assert resumed["step"] >= first["lastStep"] - 6, (
+        "an epoch has six steps; a state saved on SIGTERM may be newer than the last report"
+    )
     assert worker in first["message"], first
 
 
