@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from real_cluster import Namespace, deploy
+from helm import Helm
+from real_cluster import Namespace
 from real_nodes import SYSTEM, close_namespace, install_operator, keep_evidence, open_namespace
 
 from e2e.cluster import binaries
@@ -36,10 +37,8 @@ def system(kubectl: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     given, folder = os.environ.get("KUBECONFIG"), tmp_path_factory.mktemp("cluster")
     try:
         config = Path(given) if given else up_with_real_nodes(folder, 2).kubeconfig
-        deploy(config, kubectl)
-        its = Namespace(SYSTEM, config, kubectl)
-        install_operator(its)
-        yield its
+        install_operator(Helm(binaries.path("helm"), tmp_path_factory.mktemp("helm"), config))
+        yield Namespace(SYSTEM, config, kubectl)
     finally:
         if not given:
             down(folder)

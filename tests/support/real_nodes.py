@@ -1,14 +1,15 @@
-"""Pods of the real images on the real nodes of e2e/cluster: the operator from deploy/, volumes of this machine, evidence."""
+"""Pods of the real images on the real nodes of e2e/cluster: the operator by its chart, volumes of this machine, evidence."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
-import yaml
-from real_cluster import DEPLOY, Job, Namespace, core
+from helm import CHART, Helm
+from real_cluster import Job, Namespace, core
 
 from e2e.cluster.volumes import CLAIMS, volume, volume_claim, volume_name
 from e2e.images.catalogue import OPERATOR, TRAINER_CPU
@@ -18,7 +19,7 @@ RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("e
 USER = 1000
 """As whom the trainer runs (kubetune.render.plan)."""
 
-QUICK = ("--poll-seconds=2", "--backoff-base-seconds=1", "--backoff-cap-seconds=4", "--sweep-seconds=10", "--straggler-seconds=5")
+QUICK = ["--poll-seconds=2", "--backoff-base-seconds=1", "--backoff-cap-seconds=4", "--sweep-seconds=10", "--straggler-seconds=5"]
 """Options that make a test short; what is tested is the same."""
 
 PATIENCE = 600
@@ -37,15 +38,18 @@ ONE_POD_A_NODE = {"requests": {"cpu": "1100m"}, "limits": {"memory": "4Gi"}}
 """A node has the machine's cores: two such pods fit on none, so the scheduler spreads them."""
 
 
-def install_operator(system: Namespace) -> None:
-    """deploy/operator with the images that were built here; ready when it returns."""
-    documents = list(yaml.safe_load_all(system.kubectl("kustomize", str(DEPLOY / "operator")).stdout))
-    for container in (c for d in documents for c in d["spec"]["template"]["spec"]["containers"]):
-        container["image"] = OPERATOR.reference
-        container["env"] = [{"name": "KUBETUNE_TRAINER_IMAGE", "value": TRAINER_CPU.reference}]
-        container["args"] = [*container["args"], *QUICK]
-    system.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(documents))
-    system.kubectl("rollout", "status", "deployment/kubetune", "--timeout=120s")
+def install_operator(helm: Helm) -> None:
+    """The chart with the images that were built here; ready when it returns."""
+    repository, _, tag = OPERATOR.reference.rpartition(":")
+    values = {
+        "image": {"repository": repository, "tag": tag},
+        "trainer": {"image": TRAINER_CPU.reference},
+        "crds": {"install": False},  # the cluster has them
+        "replicas": 1,
+        "extraArgs": QUICK,
+    }
+    where = (f"--namespace={SYSTEM}", "--create-namespace", "--wait=watcher", "--timeout=3m")
+    helm("upgrade", "--install", "kubetune", str(CHART), *where, f"--set-json={json.dumps(values)}")
 
 
 def open_namespace(namespace: Namespace, folder: Path, model: Path, data: Path) -> None:
