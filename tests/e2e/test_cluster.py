@@ -25,7 +25,7 @@ def traces(folder: Path) -> Traces:
     """What a cluster in that folder could leave behind."""
     rules = said("iptables-save", "-t", "nat") + said("iptables-save", "-t", "filter")
     return {
-        "processes": said("ps", "-eo", "args").count(str(folder)) * [str(folder)],
+        "processes": said("ps", "-eww", "-o", "args").count(str(folder)) * [str(folder)],
         "links": sorted(link["ifname"].partition("@")[0] for link in json.loads(said("ip", "-json", "link"))),
         "mounts": [line for line in Path("/proc/mounts").read_text().splitlines() if str(folder) in line],
         "cgroups": sorted(str(each) for root in cgroups.hierarchies() for each in root.glob("kt*")),
