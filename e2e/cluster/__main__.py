@@ -54,6 +54,9 @@ def up(folder: Path, nodes: int, *, with_kueue: bool = False) -> control_plane.C
 def up_with_real_nodes(folder: Path, count: int) -> control_plane.ControlPlane:
     """Starts whatever does not run yet: nodes that have the project's images and no way to any registry."""
     nodes.require_programs()
+    there = control_plane.load(folder)
+    if there and there.host == control_plane.LOOPBACK:
+        sys.exit(f"{folder} has a cluster of fake nodes, which listens where no node reaches it: make cluster-down first")
     builder.ensure(catalogue.FOR_TESTS)
     images = store.unpacked(catalogue.FOR_TESTS)
     began = time.monotonic()

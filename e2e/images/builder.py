@@ -58,11 +58,23 @@ def prepare(image: Image, scratch: Path) -> tuple[Path, list[str]]:
         return scratch, []
     if image == PAUSE:
         return binaries.path("pause").parent, []
-    if image == TRAINER_CPU:
-        site = next((ROOT / ".venv/lib").glob("python3.*/site-packages"))
-        stubs.write(site, scratch / "lib/python3.11/site-packages")
-        return ROOT, [f"--build-context=cuda={scratch}"]
-    return ROOT, []
+    copy_inputs(image, scratch / "context")
+    if image != TRAINER_CPU:
+        return scratch / "context", []
+    site = next((ROOT / ".venv/lib").glob("python3.*/site-packages"))
+    stubs.write(site, scratch / "cuda/lib/python3.11/site-packages")
+    return scratch / "context", [f"--build-context=cuda={scratch / 'cuda'}"]
+
+
+def copy_inputs(image: Image, target: Path) -> None:
+    """What the key speaks of and nothing else, with one time for all: to buildah a file of another time is a new one."""
+    for file in catalogue.files(image.inputs):
+        place = target / file.relative_to(ROOT)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, place)
+        place.chmod(0o644)
+    for each in (target, *target.rglob("*")):
+        os.utime(each, (0, 0))
 
 
 def debootstrap(scratch: Path) -> None:

@@ -16,6 +16,9 @@ from e2e.cluster import binaries
 from e2e.cluster.__main__ import ROOT, down, up_with_real_nodes
 
 EVIDENCE = ROOT / ".kubetune" / "e2e"
+CLUSTER = ROOT / ".kubetune" / "e2e-cluster"
+"""Where the next run finds it, should this one be killed."""
+
 FAILED = pytest.StashKey[bool]()
 
 
@@ -34,14 +37,14 @@ def kubectl() -> Path:
 @pytest.fixture(scope="session")
 def system(kubectl: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Namespace]:
     """The operator's namespace; it runs."""
-    given, folder = os.environ.get("KUBECONFIG"), tmp_path_factory.mktemp("cluster")
+    given = os.environ.get("KUBECONFIG")
     try:
-        config = Path(given) if given else up_with_real_nodes(folder, 2).kubeconfig
+        config = Path(given) if given else up_with_real_nodes(CLUSTER, 2).kubeconfig
         install_operator(Helm(binaries.path("helm"), tmp_path_factory.mktemp("helm"), config))
         yield Namespace(SYSTEM, config, kubectl)
     finally:
         if not given:
-            down(folder)
+            down(CLUSTER)
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ class Node:
 
     def inside(self, *command: str) -> list[str]:
         """The command line that runs it in the node, in the folder /."""
-        return ["nsenter", f"--target={self._first_process()}", "--net", "--mount", "--pid", "--uts", *command]
+        return ["nsenter", f"--target={self.first_process()}", "--net", "--mount", "--pid", "--uts", *command]
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Raises RuntimeError with what it said."""
@@ -66,7 +66,7 @@ class Node:
             raise RuntimeError(f"{self.name}: {' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
         return done
 
-    def _first_process(self) -> int:
+    def first_process(self) -> int:
         """As this machine numbers it: the child that unshare forked."""
         return child_of(int((self.folder / f"{INIT}.pid").read_text()))
 
@@ -97,7 +97,7 @@ def open_namespaces(node: Node) -> None:
 
 def connect(node: Node, count: int) -> None:
     """Its cable, its address, and the way to the other nodes' pods."""
-    network.plug(node.network, node.index, node._first_process())  # noqa: SLF001 - the same module
+    network.plug(node.network, node.index, node.first_process())
     others = [index for index in range(count) if index != node.index]
     ways = [part for index in others for part in (network.pod_subnet(index), node.network.node_address(index))]
     address = f"{node.address}/{node.network.prefix}"
