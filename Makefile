@@ -96,7 +96,7 @@ cluster-down: $(READY) ## End it and remove what it wrote
 images: $(READY) ## The images that e2e runs, once for one content, into ~/.cache/kubetune; IMAGES=kubetune-trainer: the one with CUDA
 	@$(BIN)/python -m e2e.images $(IMAGES)
 
-e2e: programs ## The images in pods on two real nodes, from the images on; needs root and Debian's containerd, buildah ... (docs/nodes.md)
+e2e: programs images ## The images in pods on two real nodes, from the images on; needs root and Debian's containerd, buildah ... (docs/nodes.md)
 	$(TEST_ENV) $(BIN)/pytest -q -m e2e tests/e2e
 
 bench: $(READY) ## Bursts of jobs beside Kubeflow's operators, and 10,000 at rest; writes docs/benchmarks.md (N=20: a quick look)
