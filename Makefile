@@ -20,7 +20,7 @@ TRAIN_WORKERS ?= $(shell nproc)
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format generate generated unit programs test-cluster train-tests test-gpu kills traps marathon bench-trainer chaos bench bench-data cluster cluster-down lock clean
+.PHONY: help setup demo test lint format generate generated unit programs test-cluster train-tests test-gpu kills traps marathon bench-trainer chaos images e2e bench bench-data cluster cluster-down lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -66,7 +66,7 @@ generated: $(READY) ## Are the generated files those that the code makes?
 	$(BIN)/python scripts/generate.py --check
 
 unit: $(READY) ## Tests that start no training
-	$(TEST_ENV) $(BIN)/pytest -q -m "not train and not cluster and not gpu and not kills and not traps" -n $(UNIT_WORKERS) --maxprocesses 8 --dist worksteal
+	$(TEST_ENV) $(BIN)/pytest -q -m "not train and not cluster and not gpu and not kills and not traps and not e2e" -n $(UNIT_WORKERS) --maxprocesses 8 --dist worksteal
 
 programs: $(READY) ## The test cluster's programs, built from pinned Go modules into ~/.cache/kubetune (once, 20 min; needs Go)
 	@$(BIN)/python -m e2e.cluster.binaries > /dev/null
@@ -99,8 +99,8 @@ JOBS ?= 200
 chaos: programs ## Kills, cuts and breaks around 200 jobs, and a verdict (docs/chaos.md); MINUTES=10 JOBS=200 SEED= REPORT=
 	@$(BIN)/python -m e2e.chaos --minutes $(MINUTES) --jobs $(JOBS) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
 
-cluster: programs ## A real control plane on loopback, Kubeflow's training operator, fake nodes with a scripted trainer; KUEUE=1: Kueue
-	@$(BIN)/python -m e2e.cluster up $(if $(KUEUE),--kueue)
+cluster: programs ## A real control plane, Kubeflow's training operator, fake nodes with a scripted trainer; KUEUE=1: Kueue; NODES=2: real nodes
+	@$(BIN)/python -m e2e.cluster up $(if $(KUEUE),--kueue) $(if $(NODES),--real-nodes $(NODES))
 
 cluster-down: $(READY) ## End it and remove what it wrote
 	@$(BIN)/python -m e2e.cluster down
@@ -108,15 +108,25 @@ cluster-down: $(READY) ## End it and remove what it wrote
 marathon: $(MODEL_READY) ## Trainings killed until they have finished, against undisturbed ones (docs/marathon.md); MODELS= KILLS=9,term,full SEED= REPORT=
 	@$(TEST_ENV) $(BIN)/python -m e2e.marathon $(if $(MODELS),--models $(MODELS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
 
+images: $(READY) ## The images that e2e runs, once for one content, into ~/.cache/kubetune; IMAGES=kubetune-trainer: the one with CUDA
+	@$(BIN)/python -m e2e.images $(IMAGES)
+
+e2e: programs images ## The images in pods on two real nodes, from the images on; needs root and Debian's containerd, buildah ... (docs/nodes.md)
+	$(TEST_ENV) $(BIN)/pytest -q -m e2e tests/e2e
+
 bench: $(READY) ## Bursts of jobs beside Kubeflow's operators, and 10,000 at rest; writes docs/benchmarks.md (N=20: a quick look)
 	@$(BIN)/python -m e2e.bench $(if $(N),--jobs $(N) --rest $(N) --rest-seconds 20,--write docs/benchmarks.md)
 
 bench-data: $(READY) ## What the data check of a million rows and tokenising cost, as a table (docs/data.md)
 	$(TEST_ENV) $(BIN)/python scripts/bench_data.py
 
-lock: $(READY) ## Pin again everything that pyproject.toml asks for
-	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --quiet \
-		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-package kubetune -o requirements/all.txt
+PIN := $(UV) pip compile --universal --python-version 3.11 --quiet \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-package kubetune
+lock: $(READY) ## Pin again everything that pyproject.toml asks for; the images have parts of it
+	$(PIN) --upgrade pyproject.toml --all-extras -o requirements/all.txt
+	$(PIN) pyproject.toml --extra operator -c requirements/all.txt -o requirements/operator.txt
+	$(PIN) pyproject.toml --extra trainer -c requirements/all.txt -o requirements/trainer.txt
+	$(PIN) --upgrade --group image-tools -o requirements/image-tools.txt
 
 clean: ## Remove what the targets made in the clone
 	rm -rf $(VENV) .kubetune .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

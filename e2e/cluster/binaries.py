@@ -60,8 +60,10 @@ PROGRAMS = {
         Program("etcd", "etcd", "go.etcd.io/etcd/server/v3"),
         *(
             Program(name, "kubernetes", f"k8s.io/kubernetes/cmd/{name}")
-            for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+            for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kubelet", "kube-proxy")
         ),
+        Program("coredns", "coredns", "github.com/coredns/coredns"),
+        Program("pause", "pause", "."),
         Program("training-operator", "training-operator", "github.com/kubeflow/training-operator/cmd/training-operator.v1"),
         Program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
         Program("kueue", "kueue", "sigs.k8s.io/kueue/cmd/kueue", KUEUE_EDITS),
@@ -72,8 +74,14 @@ PROGRAMS = {
     )
 }
 
+NODE = frozenset({"kubelet", "kube-proxy", "coredns", "pause"})
+"""What a real node runs beside the container runtime."""
+
 PEERS = frozenset({"trainer-controller-manager", "jobset"})
-"""What `make bench` measures beside, and no test needs: built when it is asked for."""
+"""What `make bench` measures beside."""
+
+ON_DEMAND = NODE | PEERS
+"""What no test of `make test` needs: built when it is asked for."""
 
 
 def path(name: str) -> Path:
@@ -176,7 +184,7 @@ def build_missing(names: Iterable[str]) -> None:
 
 
 if __name__ == "__main__":
-    asked_for = sys.argv[1:] or [name for name in PROGRAMS if name not in PEERS]
+    asked_for = sys.argv[1:] or [name for name in PROGRAMS if name not in ON_DEMAND]
     build_missing(asked_for)
     for wanted in asked_for:
         print(path(wanted))

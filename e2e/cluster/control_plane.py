@@ -1,4 +1,7 @@
-"""etcd, the API server, the controller manager and the scheduler of Kubernetes, on loopback; up in about five seconds."""
+"""etcd, the API server, the controller manager and the scheduler of Kubernetes, on loopback; up in about five seconds.
+
+For real nodes the API server listens on an address that they reach, instead.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import json
 import os
 import ssl
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +26,9 @@ USERS = {  # name: (common name, organisation)
 AGGREGATOR, AGGREGATOR_CA = "front-proxy", "front-proxy-ca"
 """As whom the API server speaks to the servers of other APIs (Kueue's visibility) for its users."""
 
+KUBELET_CLIENT = "kube-apiserver-kubelet-client"
+"""As whom the API server asks a kubelet for logs."""
+
 API_SERVER_NAMES = f"IP:{LOOPBACK},IP:10.96.0.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc"
 
 
@@ -36,10 +42,12 @@ class ControlPlane:
     etcd_peer: int
     controller_manager: int
     scheduler: int
+    host: str = field(default=LOOPBACK, kw_only=True)
+    """Where the API server listens."""
 
     @property
     def server(self) -> str:
-        return f"https://{LOOPBACK}:{self.api}"
+        return f"https://{self.host}:{self.api}"
 
     @property
     def kubeconfig(self) -> Path:
@@ -59,10 +67,10 @@ class ControlPlane:
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=document)
 
 
-def up(folder: Path) -> ControlPlane:
-    """Starts whatever does not run yet and waits until all answer."""
+def up(folder: Path, host: str = LOOPBACK) -> ControlPlane:
+    """Starts whatever does not run yet and waits until all answer. A control plane that is there keeps its address."""
     folder.mkdir(parents=True, exist_ok=True)
-    plane = load(folder) or create(folder)
+    plane = load(folder) or create(folder, host)
     start_etcd(plane)
     start_api_server(plane)
     start_controllers(plane)
@@ -74,11 +82,12 @@ def load(folder: Path) -> ControlPlane | None:
     return ControlPlane(folder=folder, **json.loads(file.read_text())) if file.exists() else None
 
 
-def create(folder: Path) -> ControlPlane:
-    plane = ControlPlane(folder, *free_ports(5))
+def create(folder: Path, host: str) -> ControlPlane:
+    plane = ControlPlane(folder, *free_ports(5), host=host)
     authority = certs.make_authority(folder, "ca")
     certs.make_authority(folder, AGGREGATOR_CA).sign(AGGREGATOR, common_name=AGGREGATOR)
-    authority.sign("kube-apiserver", common_name="kube-apiserver", alternatives=API_SERVER_NAMES)
+    authority.sign("kube-apiserver", common_name="kube-apiserver", alternatives=f"{API_SERVER_NAMES},IP:{host}")
+    authority.sign(KUBELET_CLIENT, common_name=KUBELET_CLIENT, organisation="system:masters")
     certs.make_service_account_key(folder)
     for name, (common_name, organisation) in USERS.items():
         authority.sign(name, common_name=common_name, organisation=organisation)
@@ -98,16 +107,18 @@ def start_etcd(plane: ControlPlane) -> None:
 
 
 def start_api_server(plane: ControlPlane) -> None:
-    at = plane.folder
+    at, alone = plane.folder, ("--endpoint-reconciler-type=none",) if plane.host == LOOPBACK else ()
     run(
         plane, "kube-apiserver", f"{plane.server}/readyz", f"--etcd-servers=http://{LOOPBACK}:{plane.etcd}",
-        f"--bind-address={LOOPBACK}", f"--advertise-address={LOOPBACK}", f"--secure-port={plane.api}",
-        "--endpoint-reconciler-type=none",
+        f"--bind-address={plane.host}", f"--advertise-address={plane.host}", f"--secure-port={plane.api}", *alone,
         f"--tls-cert-file={at}/kube-apiserver.crt", f"--tls-private-key-file={at}/kube-apiserver.key",
         f"--client-ca-file={at}/ca.crt",
         "--service-account-issuer=https://kubernetes.default.svc", f"--service-account-key-file={at}/sa.pub",
-        f"--service-account-signing-key-file={at}/sa.key", "--authorization-mode=RBAC", "--service-cluster-ip-range=10.96.0.0/16",
-        "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",  # as OpenShift has it
+        f"--service-account-signing-key-file={at}/sa.key", "--authorization-mode=Node,RBAC",
+        "--service-cluster-ip-range=10.96.0.0/16",
+        "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement",  # the latter as OpenShift has it
+        f"--kubelet-client-certificate={at}/{KUBELET_CLIENT}.crt", f"--kubelet-client-key={at}/{KUBELET_CLIENT}.key",
+        f"--kubelet-certificate-authority={at}/ca.crt", "--kubelet-preferred-address-types=InternalIP",
         f"--requestheader-client-ca-file={at}/{AGGREGATOR_CA}.crt", f"--requestheader-allowed-names={AGGREGATOR}",
         "--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
         "--requestheader-extra-headers-prefix=X-Remote-Extra-",

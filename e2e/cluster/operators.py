@@ -16,6 +16,7 @@ from e2e.cluster.control_plane import LOOPBACK, ControlPlane
 from e2e.cluster.processes import answers, free_ports, start, stop, wait_until
 
 HERE = Path(__file__).resolve().parent
+NO_INIT_CONTAINER = f"--pytorch-init-container-template-file={HERE}/init-container.yaml"
 OPERATORS = ("training-operator", "kwok")
 TRAINING_MODULE = "github.com/kubeflow/training-operator"
 WEBHOOK = "validator.training-operator.kubeflow.org"
@@ -59,7 +60,7 @@ def down(folder: Path) -> None:
         stop(folder, name)
 
 
-def start_training_operator(plane: ControlPlane) -> None:
+def start_training_operator(plane: ControlPlane, *flags_of_its_own: str) -> None:
     """With its validating webhook by URL; the image of the workers' init container is never pulled: kwok runs no image."""
     name = "training-operator"
     apply_crds(plane, crds_of(binaries.module_dir(name, TRAINING_MODULE) / "manifests/base/crds"))
@@ -77,6 +78,7 @@ def start_training_operator(plane: ControlPlane) -> None:
             "--zap-log-level=error",
             "--kube-api-qps=200",
             "--kube-api-burst=400",
+            *flags_of_its_own,
         )
         ports = (f"--health-probe-bind-address={LOOPBACK}:{probe}", f"--webhook-server-port={webhook}")
         return [*wrapper, str(binaries.path(name)), *flags, *ports]

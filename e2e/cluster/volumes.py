@@ -1,6 +1,8 @@
-"""Claims that the scheduler takes for bound; nothing is ever mounted on a fake node."""
+"""Claims that the scheduler takes for bound: on a fake node nothing is ever mounted, on real ones a folder of this machine."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 CLAIMS = ("data", "runs")
 """What the examples name."""
@@ -8,11 +10,11 @@ CLAIMS = ("data", "runs")
 SHAPE = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
 
 
-def volume(namespace: str, claim: str) -> dict[str, object]:
-    """The PersistentVolume, kept for that claim."""
+def volume(namespace: str, claim: str, folder: Path | None = None) -> dict[str, object]:
+    """The PersistentVolume, kept for that claim. All real nodes see the same folder, as one of a network file system."""
     name = volume_name(namespace, claim)
     reserved = {"claimRef": {"namespace": namespace, "name": claim}}
-    where = {"capacity": {"storage": "1Gi"}, "hostPath": {"path": f"/none/{name}"}}
+    where = {"capacity": {"storage": "1Gi"}, "hostPath": {"path": str(folder or f"/none/{name}")}}
     return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": {**SHAPE, **where, **reserved}}
 
 
