@@ -13,7 +13,7 @@ from typing import Any
 
 from kubetune_trainer.backends.base import BackendRun
 from kubetune_trainer.checkpoints.resume import Choice, Fit, choose
-from kubetune_trainer.contract import FailureClass
+from kubetune_trainer.contract import FailureClass, Outcome
 from kubetune_trainer.data.preflight import PROBE, ModelFacts, check_model, check_output
 from kubetune_trainer.data.report import DataReport
 from kubetune_trainer.data.settings import DataSettings
@@ -26,6 +26,7 @@ from kubetune_trainer.outcome import Evidence, judge
 from kubetune_trainer.plan import RunFailedError, RunPlan, RunResult
 from kubetune_trainer.preemption import Terminated
 from kubetune_trainer.sources import resolve_dataset, resolve_model
+from kubetune_trainer.storage.location import SCHEME as S3_SCHEME
 
 __all__ = ["RunFailedError", "RunPlan", "RunResult", "Terminated", "run_training"]
 
@@ -92,6 +93,7 @@ def _run(plan: RunPlan) -> RunResult:
                 _last_look(plan, monitor, error)
     except Terminated as end:
         monitor.stop(wait=False)
+        monitor.give_up_uploads("the grace period was over")
         end.outcome = judge(_evidence(plan, monitor, TrainingError(FailureClass.PREEMPTED, "asked to end")))
         raise
     return _conclude(plan, monitor, error, data, phases)
@@ -101,6 +103,8 @@ def preflight(plan: RunPlan) -> Inputs:
     """Everything that can be refused before anything is launched."""
     _check_device(plan)
     settings = plan.data_settings or DataSettings.from_environment(os.environ)
+    if plan.store is not None:
+        plan.store.prepare()
     if plan.judges and plan.job is not None:
         _check_new(plan)
     model_dir = resolve_model(plan.model)
@@ -163,12 +167,12 @@ def _prepare(plan: RunPlan, inputs: Inputs, data: DataReport) -> tuple[BackendRu
         device=plan.device,
         checkpoint=plan.checkpoint,
         further=plan.further,
+        node_output=plan.store is not None,
     )
-    states = (
-        take_up(plan.output_dir, _call_of(plan, run), alone=plan.torchrun.nnodes == 1) if plan.owns_output else plan.resume_from
-    )
+    states = _states(plan, run)
     spec_hash = plan.job.spec_hash if plan.job else None
-    choice = choose(states, Fit(plan.algorithm, plan.world_size, spec_hash, plan.backend.total_steps(run)))
+    fit = Fit(plan.algorithm, plan.world_size, spec_hash, plan.backend.total_steps(run))
+    choice = plan.store.choose(states, fit) if plan.store else choose(states, fit)
     for reason in choice.rejected:
         logger.warning("not resumed from %s", reason)
     if choice.path is None:
@@ -179,13 +183,24 @@ def _prepare(plan: RunPlan, inputs: Inputs, data: DataReport) -> tuple[BackendRu
     return BackendRun(**{**vars(run), "resume_from": choice.path}), choice
 
 
+def _states(plan: RunPlan, run: BackendRun) -> tuple[str, ...]:
+    """The full states to go on from, best first."""
+    if not plan.owns_output:
+        return plan.resume_from
+    if plan.store is None:
+        return take_up(plan.output_dir, _call_of(plan, run), alone=plan.torchrun.nnodes == 1)
+    from kubetune_trainer.storage.runs import take_up_stored
+
+    return take_up_stored(plan.store, _call_of(plan, run))
+
+
 def _call_of(plan: RunPlan, run: BackendRun) -> str:
     """Where it is written and on how many processes is not what is trained (which states fit is looked at by itself)."""
     parameters = {name: value for name, value in run.parameters.items() if name != "data_output_dir"}
     what = {
         "algorithm": plan.algorithm,
         "backend": plan.backend.name,
-        "model": str(run.model_dir),
+        "model": run.model_dir.name if plan.model.startswith(S3_SCHEME) else str(run.model_dir),  # named by its content there
         "parameters": parameters,
         "further": run.further,
     }
@@ -200,7 +215,7 @@ def saving_on_demand(plan: RunPlan, run: BackendRun, monitor: Monitor) -> contex
 
 def _train(plan: RunPlan, run: BackendRun, monitor: Monitor, phases: Phases) -> Exception | None:
     """The backend's exception, if it raised one."""
-    if plan.judges:
+    if plan.judges or plan.store is not None:
         monitor.start()
     try:
         with phases.of("train"):
@@ -217,8 +232,10 @@ def _train(plan: RunPlan, run: BackendRun, monitor: Monitor, phases: Phases) -> 
 
 
 def _last_look(plan: RunPlan, monitor: Monitor, error: Exception | None) -> None:
+    if plan.store is not None:
+        plan.store.hurry()  # what is under way in the background goes on in the last look, the newest first
     monitor.stop()
-    if plan.judges:
+    if plan.judges or plan.store is not None:
         monitor.finish(returned=error is None)
     else:
         monitor.read()
@@ -241,7 +258,7 @@ def _evidence(plan: RunPlan, monitor: Monitor, error: Exception | None) -> Evide
 def _conclude(plan: RunPlan, monitor: Monitor, error: Exception | None, data: DataReport, phases: Phases) -> RunResult:
     outcome = judge(_evidence(plan, monitor, error))
     if plan.owns_output:
-        note_end(plan.output_dir, outcome)
+        _note_end(plan, outcome)
     result = RunResult(
         reached_end=outcome.reached_end,
         step=outcome.step,
@@ -258,3 +275,12 @@ def _conclude(plan: RunPlan, monitor: Monitor, error: Exception | None, data: Da
     if not outcome.reached_end:
         raise RunFailedError(outcome, result) from error
     return result
+
+
+def _note_end(plan: RunPlan, outcome: Outcome) -> None:
+    if plan.store is None:
+        note_end(plan.output_dir, outcome)
+        return
+    from kubetune_trainer.storage.runs import note_end_stored
+
+    note_end_stored(plan.store, outcome)

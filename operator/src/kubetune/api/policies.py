@@ -123,7 +123,7 @@ class ResumeFrom(ApiModel):
     uri: str | None = Field(
         default=None,
         max_length=1024,
-        description="A Hugging Face checkpoint that a job wrote: pvc://claim/path or an absolute path in the pod.",
+        description="A Hugging Face checkpoint that a job wrote: pvc://claim/path, s3://bucket/key or an absolute path in the pod.",
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint
 from kubetune_trainer.contract import CheckpointKind
 from kubetune_trainer.launch.evidence import STOP_FILE
+from kubetune_trainer.plugins.ranks import NODE_OUTPUT_ENV
 from kubetune_trainer.plugins.saving import STATE_FILE
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,11 @@ def uses_flash_attention(run: BackendRun) -> bool:
 def warn_without_flash_attention(run: BackendRun) -> None:
     if run.device == "gpu" and not uses_flash_attention(run):
         log.warning("flash_attn is not installed: training works without it, but slower and with more memory")
+
+
+def environment_of(run: BackendRun) -> dict[str, str]:
+    """What the plug-ins that save must know."""
+    return {NODE_OUTPUT_ENV: "1"} if run.node_output else {}
 
 
 def callbacks(run: BackendRun, listener: Any) -> list[Any]:

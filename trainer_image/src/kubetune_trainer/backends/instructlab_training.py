@@ -160,7 +160,7 @@ def launch_of(run: BackendRun) -> Launch:
         plugins["even_minibatches"] = {}
     if run.device == "cpu":
         plugins["loader_workers"] = {"count": 0}
-    return Launch(run.torchrun, common.node_log_dir(run), run.device, plugins)
+    return Launch(run.torchrun, common.node_log_dir(run), run.device, plugins, common.environment_of(run))
 
 
 def listener() -> Any:

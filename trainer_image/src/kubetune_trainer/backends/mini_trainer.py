@@ -137,7 +137,7 @@ def launch_of(run: BackendRun) -> Launch:
         plugins["svd_cache"] = {"directory": cache}
     # its switch for sdpa where flash_attn is missing
     environment = {} if common.uses_flash_attention(run) else {"TESTING": "true"}
-    return Launch(run.torchrun, common.node_log_dir(run), run.device, plugins, environment)
+    return Launch(run.torchrun, common.node_log_dir(run), run.device, plugins, environment | common.environment_of(run))
 
 
 def listener() -> Any:

@@ -48,16 +48,17 @@ def choose(candidates: Sequence[str], fit: Fit) -> Choice:
 def _problem(path: Path, fit: Fit) -> str | None:
     """Cheap checks first: hashing reads the whole state."""
     try:
-        unfit = _unfit(read_manifest(path), fit)
+        reason = unfit(read_manifest(path), fit)
     except (OSError, ValueError):
         return check_manifest(path)[0]
-    if unfit is not None:
-        return unfit
+    if reason is not None:
+        return reason
     problems = check_manifest(path)
     return "; ".join(problems[:3]) if problems else None
 
 
-def _unfit(manifest: Manifest, fit: Fit) -> str | None:
+def unfit(manifest: Manifest, fit: Fit) -> str | None:
+    """Why that state cannot be gone on with, by its manifest alone."""
     if manifest.kind != "full-state":
         return "is no full state: it holds weights without optimizer and schedule"
     if manifest.algorithm != fit.algorithm:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from kubetune_trainer.plugins.ranks import barrier, highest, is_first, resume_loader, world_size
+from kubetune_trainer.plugins.ranks import barrier, highest, is_first, keeps_directory, resume_loader, world_size
 from kubetune_trainer.plugins.saving import STAGE, Preempted, SavedState, Schedule, Urgency, publish, schedule_of, write_state
 
 PRIVATE_NAMES = (
@@ -140,7 +140,7 @@ class Saver:
         from torch import distributed
 
         stage = Path(run["output_dir"]) / STAGE
-        if is_first():
+        if keeps_directory():
             shutil.rmtree(stage, ignore_errors=True)
         barrier()
         validation = {k: v for k, v in vars(run["validation_scheduler"]).items() if k.startswith("last_")}
@@ -155,7 +155,7 @@ class Saver:
             rng_snapshot=None,  # the step is done: the generator as it is now
         )
         barrier()
-        if is_first():
+        if keeps_directory():
             home = Path(run["output_dir"]) / "full_state_checkpoints"
             publish(stage / f"step_{run['step']}", home, state_of(run, run["epoch"]), self.keep)
             shutil.rmtree(stage)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kubetune_trainer.plugins.ranks import barrier, highest, is_first, resume_loader, world_size
+from kubetune_trainer.plugins.ranks import barrier, highest, is_first, keeps_directory, resume_loader, world_size
 from kubetune_trainer.plugins.saving import STAGE, Preempted, SavedState, Schedule, Urgency, publish, schedule_of, write_state
 
 PRIVATE_NAMES = (
@@ -121,13 +121,13 @@ class Saver:
     def save_whole(self, context: Any, urgency: Urgency, *, mid_epoch: bool) -> None:
         """Collective. The context's epoch is the one in progress, or the one just ended. Raises Preempted if that was asked for."""
         stage, epoch = Path(self.args.output_dir) / STAGE, context.epoch
-        if is_first():
+        if keeps_directory():
             shutil.rmtree(stage, ignore_errors=True)
         barrier()
         args = Namespace(**{**vars(self.args), "output_dir": str(stage)})
         self.save(args, self.accelerator, NO_LORA, epoch, context.total_samples, context.step if mid_epoch else None)
         barrier()
-        if is_first():
+        if keeps_directory():
             state = SavedState(context.step, epoch if mid_epoch else epoch + 1, context.total_samples, world_size())
             publish(next((stage / "full_state").iterdir()), Path(self.args.output_dir) / "full_state", state, self.keep)
             shutil.rmtree(stage)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from itertools import chain, repeat
 from typing import Any
+
+NODE_OUTPUT_ENV = "KUBETUNE_NODE_OUTPUT"
+"""Set where each node has an output directory of its own."""
 
 
 def is_first() -> bool:
     from torch import distributed
 
     return distributed.get_rank() == 0
+
+
+def keeps_directory() -> bool:
+    """Whether this rank is the one that moves and removes what all ranks wrote below its output directory."""
+    return os.environ.get("LOCAL_RANK", "0") == "0" if os.environ.get(NODE_OUTPUT_ENV) else is_first()
 
 
 def world_size() -> int:

@@ -33,7 +33,9 @@ class TrlPeft:
         """See Backend.run."""
         common.warn_without_flash_attention(run)
         settings = settings_of(run)
-        launch = Launch(run.torchrun, common.node_log_dir(run), run.device, environment=ENVIRONMENT, knows_cpu=True)
+        launch = Launch(
+            run.torchrun, common.node_log_dir(run), run.device, environment=ENVIRONMENT | common.environment_of(run), knows_cpu=True
+        )
         launch_script(WORKER, [settings.model_dump_json()], launch)
 
     def total_steps(self, run: BackendRun) -> int | None:

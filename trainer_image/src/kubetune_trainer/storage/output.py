@@ -1,0 +1,267 @@
+"""A run's output in a store: what the run wrote to its own directory, uploaded while training goes on.
+
+A checkpoint counts when its manifest is there, which is written last and removed first. The local directory mirrors the store:
+`local` is `root`, and earlier attempts, beside it, lie beside it here too once they were brought.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from kubetune_trainer.checkpoints.manifest import File, Manifest
+from kubetune_trainer.checkpoints.resume import Choice, Fit, choose, unfit
+from kubetune_trainer.contract import MANIFEST_NAME, FailureClass
+from kubetune_trainer.errors import TrainingError
+from kubetune_trainer.storage.client import Client
+from kubetune_trainer.storage.download import bring, wanted
+from kubetune_trainer.storage.errors import NOT_FOUND, StoreError, explain, unreachable
+from kubetune_trainer.storage.location import SCHEME, Location, parse
+from kubetune_trainer.storage.settings import StoreSettings
+from kubetune_trainer.storage.upload import Uploader, abort_begun
+
+log = logging.getLogger(__name__)
+
+FIELD = "ckpt_output_dir"
+PROBE = ".kubetune-probe-"
+AWAITING = "Awaiting"
+BACKGROUND_PATIENCE = 30.0  # seconds for a request while training goes on: the next look tries again
+LOOK_AGAIN_SECONDS = 0.5
+
+NODES_OWN = frozenset({"kubetune-state.json"})
+"""What every node writes beside its shards, to mark a state as whole; the first node's is the one that is kept."""
+
+
+@dataclass
+class OutputStore:
+    """One for each run and node. Methods raise StoreError unless they say otherwise."""
+
+    root: Location  # of this attempt, or of this call of the library
+    local: Path
+    settings: StoreSettings
+    node: int = 0
+    nodes: int = 1
+    _uploader: Uploader = field(init=False)
+    _background: Client = field(init=False)
+    _last: Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._uploader = Uploader(self.settings.part_bytes)
+        self._background = Client(min(BACKGROUND_PATIENCE, self.settings.patience_seconds))
+        self._last = Client(self.settings.patience_seconds)
+
+    @property
+    def first(self) -> bool:
+        """Whether this node seals: the others only upload what they wrote."""
+        return self.node == 0
+
+    def hurry(self) -> None:
+        """Interrupts what is uploaded in the background: from now on only calls with `last` go on."""
+        self._background.stop.set()
+
+    @property
+    def hurried(self) -> bool:
+        return self._background.stop.is_set()
+
+    def prepare(self) -> None:
+        """Proves that the output can be written, and that no other run wrote there.
+
+        Raises:
+            ConfigurationError: it cannot.
+            TrainingError: the store cannot be reached, or another run of this attempt wrote there.
+
+        """
+        probe = self.root.below(f"{PROBE}{self.node}")
+        try:
+            self._last.put(probe, b"", hashlib.sha256(b"").hexdigest())
+            self._last.delete(probe.bucket, [probe.key])
+            strangers = [each.key for each in self._last.below(self.root) if PROBE not in each.key] if self.first else []
+            if self.first:
+                abort_begun(self._last, self._family, lambda key: key.startswith(self.root.prefix))
+        except StoreError as error:
+            explain(FIELD, self.root.uri, error)
+        if strangers:
+            message = f"{self.root.uri} already holds {', '.join(strangers[:5])}: another run of this attempt wrote there"
+            raise TrainingError(FailureClass.BACKEND_ERROR, f"{message}; the next attempt writes to a place of its own")
+
+    @property
+    def _family(self) -> Location:
+        """What holds this run and its earlier attempts."""
+        return Location(self.root.bucket, self.root.key.rpartition("/")[0])
+
+    def location_of(self, path: Path) -> Location:
+        return self._family.below(*path.relative_to(self.local.parent).parts)
+
+    def seal(self, directory: Path, manifest: Manifest, *, last: bool = False) -> Manifest:
+        """Uploads the checkpoint, checks that the store holds it all, and puts the manifest beside it, which reads back.
+
+        `manifest`: of the files on this node; those that the other nodes told of are in the one returned. `last`: training
+        is over, so the store is waited for with all patience. Raises OSError as well, if a file is gone.
+        """
+        client, target = self._client(last=last), self.location_of(directory)
+        self._send(client, directory, target, manifest.files)
+        files = merged(
+            manifest.files, *(self._files_of(client, target, node, manifest, last=last) for node in self._others(manifest))
+        )
+        sizes = {name: each.bytes for name, each in wanted(client.below(target), target).items()}
+        if torn := [file.path for file in files if sizes.get(file.path) != file.bytes]:
+            raise StoreError("NotThere", f"{target.uri} lacks {', '.join(torn[:5])}", passing=True)
+        complete = manifest.model_copy(update={"files": files})
+        self._put(client, target.below(MANIFEST_NAME), complete)
+        log.info("%s is uploaded: %d files, %d bytes", target.uri, len(files), complete.total_bytes)
+        return complete
+
+    def share(self, directory: Path, manifest: Manifest, *, last: bool = False) -> None:
+        """Uploads what this node, not the first, wrote of a full state, and tells the first node of it."""
+        client, target = self._client(last=last), self.location_of(directory)
+        own = manifest.model_copy(update={"files": tuple(file for file in manifest.files if file.path not in NODES_OWN)})
+        self._send(client, directory, target, own.files)
+        self._put(client, target.below(part_name(self.node)), own)
+
+    def remove(self, directory: Path) -> None:
+        """The manifest first: what is half removed counts no more."""
+        target, client = self.location_of(directory), self._background
+        client.delete(target.bucket, [target.below(MANIFEST_NAME).key])
+        client.delete(target.bucket, [each.key for each in client.below(target)])
+
+    def choose(self, candidates: Iterable[str], fit: Fit) -> Choice:
+        """The first full state that has a manifest, fits and is whole once it was brought; every node comes to the same choice.
+
+        Raises:
+            TrainingError: the store cannot be reached: another node may have reached it.
+
+        """
+        rejected: list[str] = []
+        for uri in candidates:
+            try:
+                path = self._bring(uri, fit)
+            except StoreError as error:
+                raise unreachable("resume_from", uri, error) from error
+            except OSError as error:
+                explain("resume_from", uri, error)
+            if isinstance(path, str):
+                rejected.append(f"{uri}: {path}")
+                continue
+            choice = choose([str(path)], fit)
+            if choice.path is not None:
+                return Choice(choice.path, choice.manifest, tuple(rejected))
+            rejected += choice.rejected
+        return Choice(rejected=tuple(rejected))
+
+    def _bring(self, uri: str, fit: Fit) -> Path | str:
+        """The state as a local directory, or why it is none."""
+        location = parse("resume_from", uri)
+        if not location.key.startswith(self._family.prefix) or location.bucket != self.root.bucket:
+            return f"does not lie below {self._family.uri}"
+        manifest = self.manifest_of(location)
+        if isinstance(manifest, str):
+            return manifest
+        if problem := unfit(manifest, fit):
+            return problem
+        there = wanted(self._last.below(location), location)
+        names = {file.path: file.bytes for file in manifest.files}
+        if torn := [name for name, size in names.items() if name not in there or there[name].bytes != size]:
+            return f"lacks {', '.join(torn[:5])}, or holds another file of that name"
+        target = self.local.parent / location.key.removeprefix(self._family.prefix)
+        bring(self._last, location.bucket, {name: there[name] for name in names}, target, self.settings.part_bytes)
+        (target / MANIFEST_NAME).write_bytes(text_of(manifest))
+        return target
+
+    def manifest_of(self, location: Location) -> Manifest | str:
+        """The manifest of a checkpoint in the store, or what is wrong with it."""
+        try:
+            return Manifest.model_validate_json(self._last.read(location.below(MANIFEST_NAME)))
+        except ValidationError as error:
+            return f"{MANIFEST_NAME} cannot be read: {str(error).splitlines()[0]}"
+        except StoreError as error:
+            if error.code in NOT_FOUND:
+                return f"has no {MANIFEST_NAME}: its upload was not finished"
+            raise
+
+    def read(self, location: Location) -> bytes | None:
+        """A small object's content; None: it is not there."""
+        try:
+            return self._last.read(location)
+        except StoreError as error:
+            if error.code in NOT_FOUND:
+                return None
+            raise
+
+    def write(self, name: str, text: str) -> None:
+        """A small object of this run's own."""
+        content = text.encode()
+        self._last.put(self.root.below(name), content, hashlib.sha256(content).hexdigest())
+
+    def earlier_runs(self) -> list[Location]:
+        """Those beside this one, the newest name first."""
+        names = sorted(self._last.folders(self._family), reverse=True)
+        return [self._family.below(name) for name in names if name != self.local.name]
+
+    def manifests_below(self, location: Location) -> list[Location]:
+        """The checkpoints that count."""
+        keys = (each.key for each in self._last.below(location))
+        ending = f"/{MANIFEST_NAME}"
+        return [Location(location.bucket, key.removesuffix(ending)) for key in keys if key.endswith(ending)]
+
+    def _client(self, *, last: bool) -> Client:
+        return self._last if last else self._background
+
+    def _send(self, client: Client, directory: Path, target: Location, files: Iterable[File]) -> None:
+        for file in files:
+            self._uploader.send(client, directory / file.path, target.below(*file.path.split("/")), file.sha256)
+
+    def _put(self, client: Client, target: Location, manifest: Manifest) -> None:
+        text = text_of(manifest)
+        client.put(target, text, hashlib.sha256(text).hexdigest())
+        if client.read(target) != text:
+            raise StoreError("NotThere", f"{target.uri} does not read back as it was written", passing=True)
+
+    def _others(self, manifest: Manifest) -> range:
+        """The nodes beside the first that hold a part of it: weights are the first node's alone."""
+        return range(1, self.nodes if manifest.kind == "full-state" else 1)
+
+    def _files_of(self, client: Client, target: Location, node: int, manifest: Manifest, *, last: bool) -> tuple[File, ...]:
+        deadline = time.monotonic() + (client.patience if last else 0)
+        while True:
+            try:
+                part = Manifest.model_validate_json(client.read(target.below(part_name(node))))
+            except StoreError as error:
+                if error.code not in NOT_FOUND:
+                    raise
+                if time.monotonic() >= deadline:
+                    raise StoreError(AWAITING, f"node {node} has not uploaded its part of {target.uri}", passing=True) from error
+                time.sleep(LOOK_AGAIN_SECONDS)
+                continue
+            if part.step != manifest.step:
+                raise StoreError("Conflict", f"node {node}'s part of {target.uri} is of step {part.step}", passing=False)
+            return part.files
+
+
+def merged(*nodes: Iterable[File]) -> tuple[File, ...]:
+    """All nodes' files by path. Raises StoreError if two nodes wrote one file differently: one of them is overwritten."""
+    found: dict[str, File] = {}
+    for file in (file for files in nodes for file in files):
+        if found.setdefault(file.path, file) != file:
+            raise StoreError("Conflict", f"two nodes wrote {file.path}, and differently", passing=False)
+    return tuple(found[name] for name in sorted(found))
+
+
+def part_name(node: int) -> str:
+    return f"{MANIFEST_NAME}.node-{node}"
+
+
+def text_of(manifest: Manifest) -> bytes:
+    """As on a disk (checkpoints.manifest)."""
+    values = manifest.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
+
+
+def is_stored(uri: str) -> bool:
+    return uri.startswith(SCHEME)

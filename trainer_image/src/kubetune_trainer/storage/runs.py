@@ -1,0 +1,85 @@
+"""The library's runs in a store: each call writes below a name of its own, and goes on from its own unfinished run alone.
+
+In a directory an earlier run is moved aside (kubetune_trainer.earlier); a store moves nothing, so every run begins aside.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import secrets
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from kubetune_trainer.contract import Outcome
+from kubetune_trainer.earlier import RECORD, RunRecord, why_foreign
+from kubetune_trainer.errors import ConfigurationError
+from kubetune_trainer.storage.errors import StoreError, explain
+from kubetune_trainer.storage.location import Location, parse
+from kubetune_trainer.storage.output import FIELD, OutputStore
+from kubetune_trainer.storage.settings import StoreSettings
+
+if TYPE_CHECKING:
+    from kubetune_trainer.backends.base import Torchrun
+
+logger = logging.getLogger(__name__)
+
+RUN = "run-"
+
+
+def run_of_its_own(uri: str, torchrun: Torchrun, settings: StoreSettings, now: datetime) -> OutputStore:
+    """Where a call of the library with this ckpt_output_dir writes; nothing is asked of the store yet.
+
+    Raises:
+        ConfigurationError: no s3:// URI, or several nodes, which could not agree on the run's name.
+
+    """
+    base = parse(FIELD, uri)
+    if torchrun.nnodes > 1:
+        problem, remedy = (
+            "is a store, and several nodes take part",
+            "name a directory that they share, or use the resource (nodes: 2)",
+        )
+        raise ConfigurationError(FIELD, uri, problem, remedy)
+    name = f"{RUN}{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    return OutputStore(base.below(name), settings.cache / "runs" / base.bucket / base.key / name, settings)
+
+
+def take_up_stored(store: OutputStore, call: str) -> tuple[str, ...]:
+    """The full states to go on from, best first; says in the log which of the two it is, and leaves this run's record.
+
+    Raises:
+        ConfigurationError, TrainingError: the store did not answer, or not as it should.
+
+    """
+    try:
+        earlier = [run for run in store.earlier_runs() if run.key.rpartition("/")[2].startswith(RUN)]
+        reasons = [why_foreign(store.read(run.below(RECORD)), call) for run in earlier]
+        own = [run for run, _ in itertools.takewhile(lambda pair: pair[1] is None, zip(earlier, reasons, strict=True))]
+        states = tuple(state for run in own for state in _full_states(store, run))
+        store.write(RECORD, RunRecord(call=call).to_json())
+    except StoreError as error:
+        explain(FIELD, store.root.uri, error)
+    if states:
+        logger.warning("%s is an unfinished run of this same call: it is gone on with", own[0].uri)
+    elif earlier:
+        logger.warning("training starts from the start: the earlier run %s %s", earlier[0].uri, reasons[0] or "left no full state")
+    return states
+
+
+def note_end_stored(store: OutputStore, outcome: Outcome) -> None:
+    """Adds how the run ended. A store that is away does not change how it ended: the run then counts as unfinished."""
+    try:
+        record = RunRecord.model_validate_json(store.read(store.root.below(RECORD)) or b"")
+        store.write(RECORD, record.model_copy(update={"outcome": outcome}).to_json())
+    except (StoreError, ValueError) as error:
+        logger.warning("%s: how the run ended could not be noted: %s", store.root.uri, error)
+
+
+def _full_states(store: OutputStore, run: Location) -> list[str]:
+    found = []
+    for location in store.manifests_below(run):
+        manifest = store.manifest_of(location)
+        if not isinstance(manifest, str) and manifest.kind == "full-state":
+            found.append((manifest.step, location.uri))
+    return [uri for _, uri in sorted(found, reverse=True)]
