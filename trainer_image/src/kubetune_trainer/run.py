@@ -22,7 +22,7 @@ from kubetune_trainer.data.tokenise import DataRequest, tokenise
 from kubetune_trainer.earlier import call_hash, note_end, sole_writer, take_up
 from kubetune_trainer.errors import ConfigurationError, TrainingError
 from kubetune_trainer.monitor import Monitor
-from kubetune_trainer.outcome import Evidence, judge
+from kubetune_trainer.outcome import Evidence, classify, judge
 from kubetune_trainer.plan import RunFailedError, RunPlan, RunResult
 from kubetune_trainer.preemption import Terminated
 from kubetune_trainer.sources import resolve_dataset, resolve_model
@@ -233,7 +233,8 @@ def _train(plan: RunPlan, run: BackendRun, monitor: Monitor, phases: Phases) -> 
 
 def _last_look(plan: RunPlan, monitor: Monitor, error: Exception | None) -> None:
     if plan.store is not None:
-        plan.store.hurry()  # what is under way in the background goes on in the last look, the newest first
+        saved = error is None or classify(error) is FailureClass.PREEMPTED
+        plan.store.hurry(all_saved=saved)  # what is under way in the background goes on in the last look, the newest first
     monitor.stop()
     if plan.judges or plan.store is not None:
         monitor.finish(returned=error is None)
@@ -281,6 +282,8 @@ def _note_end(plan: RunPlan, outcome: Outcome) -> None:
     if plan.store is None:
         note_end(plan.output_dir, outcome)
         return
-    from kubetune_trainer.storage.runs import note_end_stored
+    from kubetune_trainer.storage.runs import discard_local, note_end_stored
 
     note_end_stored(plan.store, outcome)
+    if outcome.reached_end:
+        discard_local(plan.output_dir)

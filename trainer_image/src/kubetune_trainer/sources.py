@@ -122,8 +122,8 @@ def _from_store(field: str, uri: str) -> Path:
 
     settings, location = StoreSettings.from_environment(os.environ), parse(field, uri)
     client, cache = Client(settings.patience_seconds), Cache(settings.cache / "downloads", settings.part_bytes)
-    if not location.key:
-        raise ConfigurationError(field, uri, "names a bucket alone", "add the key: s3://bucket/key")
+    if field == "data_path" and not location.key:
+        raise ConfigurationError(field, uri, "names a bucket alone", "add the file's key: s3://bucket/train.jsonl")
     try:
         if field == "data_path":
             return cache.file(client, location)

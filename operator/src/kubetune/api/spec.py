@@ -19,10 +19,11 @@ ImagePullPolicy = Literal["Always", "IfNotPresent", "Never"]
 
 UriText = Annotated[str, Field(max_length=MAX_URI)]
 
-SECRET = (
+CREDENTIALS = (
     "Secret whose keys become environment variables of the trainer: for instance HF_TOKEN, or AWS_ACCESS_KEY_ID, "
-    "AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL for s3://. One environment serves model, dataset and output. Default: none."
-)  # noqa: S105 - prose
+    "AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL for s3://. One environment serves model, dataset and "
+    "output. Default: none."
+)
 
 
 class Model(ApiModel):
@@ -32,7 +33,7 @@ class Model(ApiModel):
         description="hf://org/name@revision, pvc://claim/path, s3://bucket/key or an absolute path in the pod: a Hugging Face "
         "directory. hf:// and s3:// are downloaded by every node."
     )
-    secret_ref: SecretReference | None = Field(default=None, description=SECRET)
+    secret_ref: SecretReference | None = Field(default=None, description=CREDENTIALS)
 
 
 class Dataset(ApiModel):
@@ -48,7 +49,7 @@ class Dataset(ApiModel):
         "pretraining: plain documents, joined and cut into samples of maxSeqLen tokens, every one of which is learned. "
         "Default: messages, or processed with training.useProcessedDataset: true.",
     )
-    secret_ref: SecretReference | None = Field(default=None, description=SECRET)
+    secret_ref: SecretReference | None = Field(default=None, description=CREDENTIALS)
 
 
 class Output(ApiModel):
@@ -56,10 +57,10 @@ class Output(ApiModel):
 
     uri: UriText = Field(
         description="pvc://claim/path or an absolute path in the pod, which several nodes must share (ReadWriteMany), or "
-        "s3://bucket/key: each node writes to its own disk (a volume of the pod at /var/kubetune/output), and checkpoints are uploaded "
-        "while training goes on; one counts once its manifest is there, which is written last."
+        "s3://bucket/key: each node writes to its own disk (a volume of the pod at /var/kubetune/output), and checkpoints are "
+        "uploaded while training goes on; one counts once its manifest is there, which is written last."
     )
-    secret_ref: SecretReference | None = Field(default=None, description=SECRET)
+    secret_ref: SecretReference | None = Field(default=None, description=CREDENTIALS)
 
 
 class JobSpec(ApiModel):

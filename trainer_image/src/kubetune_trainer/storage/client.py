@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,9 @@ DELETED_AT_ONCE = 1000  # S3's limit
 PASSING_STATUS = (408, 409, 429)
 PASSING_CODES = ("RequestTimeout", "IncompleteBody", "BadDigest", "SlowDown", "XAmzContentSHA256Mismatch", "Unknown")
 """Answers that another try may not get, though their status is one of those for bad requests."""
+
+NO_WORDS = ("400", "403")
+"""All that an answer to HEAD says: it has no body."""
 
 NO_ANSWER = ("NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError", "NoAuthTokenError")
 """botocore's exceptions for credentials that are not there at all."""
@@ -49,6 +53,8 @@ class Client:
     def _fs(self) -> Any:
         import s3fs
 
+        for chatty in ("aiobotocore.credentials", "botocore.configprovider"):  # told for every client, at INFO
+            logging.getLogger(chatty).setLevel(logging.WARNING)
         config = {
             "connect_timeout": CONNECT_SECONDS,
             "read_timeout": READ_SECONDS,
@@ -84,6 +90,8 @@ class Client:
         except StoreError as error:
             if error.code in NOT_FOUND:
                 return None
+            if error.code in NO_WORDS:
+                next(iter(self.below(location)), None)  # refused as well, and it says why
             raise
         return StoredObject(location.key, found["ContentLength"], content_mark(found), found.get("Metadata", {}).get("sha256"))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ FIELD = "ckpt_output_dir"
 PROBE = ".kubetune-probe-"
 AWAITING = "Awaiting"
 BACKGROUND_PATIENCE = 30.0  # seconds for a request while training goes on: the next look tries again
+WAIT_FOR_A_LOST_NODE = 15.0  # seconds: the gang failed, and its nodes may be gone
 LOOK_AGAIN_SECONDS = 0.5
 
 NODES_OWN = frozenset({"kubetune-state.json"})
@@ -48,6 +50,7 @@ class OutputStore:
     settings: StoreSettings
     node: int = 0
     nodes: int = 1
+    _wait_for_nodes: float = 0.0
     _uploader: Uploader = field(init=False)
     _background: Client = field(init=False)
     _last: Client = field(init=False)
@@ -62,9 +65,13 @@ class OutputStore:
         """Whether this node seals: the others only upload what they wrote."""
         return self.node == 0
 
-    def hurry(self) -> None:
-        """Interrupts what is uploaded in the background: from now on only calls with `last` go on."""
+    def hurry(self, *, all_saved: bool) -> None:
+        """Interrupts what is uploaded in the background: from now on only calls with `last` go on.
+
+        `all_saved`: every node ended by saving, so that its part is worth to be waited for.
+        """
         self._background.stop.set()
+        self._wait_for_nodes = self.settings.patience_seconds if all_saved else WAIT_FOR_A_LOST_NODE
 
     @property
     def hurried(self) -> bool:
@@ -142,14 +149,14 @@ class OutputStore:
         for uri in candidates:
             try:
                 path = self._bring(uri, fit)
+                if isinstance(path, Path) and choose([str(path)], fit).path is None:
+                    shutil.rmtree(path)  # what an earlier process left here may be damaged: the store decides
+                    path = self._bring(uri, fit)
             except StoreError as error:
                 raise unreachable("resume_from", uri, error) from error
             except OSError as error:
                 explain("resume_from", uri, error)
-            if isinstance(path, str):
-                rejected.append(f"{uri}: {path}")
-                continue
-            choice = choose([str(path)], fit)
+            choice = choose([str(path)], fit) if isinstance(path, Path) else Choice(rejected=(f"{uri}: {path}",))
             if choice.path is not None:
                 return Choice(choice.path, choice.manifest, tuple(rejected))
             rejected += choice.rejected
@@ -228,7 +235,7 @@ class OutputStore:
         return range(1, self.nodes if manifest.kind == "full-state" else 1)
 
     def _files_of(self, client: Client, target: Location, node: int, manifest: Manifest, *, last: bool) -> tuple[File, ...]:
-        deadline = time.monotonic() + (client.patience if last else 0)
+        deadline = time.monotonic() + (self._wait_for_nodes if last else 0)
         while True:
             try:
                 part = Manifest.model_validate_json(client.read(target.below(part_name(node))))

@@ -5,14 +5,17 @@ In a directory an earlier run is moved aside (kubetune_trainer.earlier); a store
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import secrets
+import shutil
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kubetune_trainer.contract import Outcome
-from kubetune_trainer.earlier import RECORD, RunRecord, why_foreign
+from kubetune_trainer.earlier import RECORD, RunRecord, sole_writer, why_foreign
 from kubetune_trainer.errors import ConfigurationError
 from kubetune_trainer.storage.errors import StoreError, explain
 from kubetune_trainer.storage.location import Location, parse
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RUN = "run-"
+CHECKPOINTS = ("hf_format", "full_state*")
 
 
 def run_of_its_own(uri: str, torchrun: Torchrun, settings: StoreSettings, now: datetime) -> OutputStore:
@@ -52,6 +56,7 @@ def take_up_stored(store: OutputStore, call: str) -> tuple[str, ...]:
         ConfigurationError, TrainingError: the store did not answer, or not as it should.
 
     """
+    _discard_abandoned(store)
     try:
         earlier = [run for run in store.earlier_runs() if run.key.rpartition("/")[2].startswith(RUN)]
         reasons = [why_foreign(store.read(run.below(RECORD)), call) for run in earlier]
@@ -83,3 +88,17 @@ def _full_states(store: OutputStore, run: Location) -> list[str]:
         if not isinstance(manifest, str) and manifest.kind == "full-state":
             found.append((manifest.step, location.uri))
     return [uri for _, uri in sorted(found, reverse=True)]
+
+
+def discard_local(directory: Path) -> None:
+    """Removes the checkpoints that a run, or its resume, left on this machine's disk."""
+    for path in (path for pattern in CHECKPOINTS for path in directory.glob(pattern)):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _discard_abandoned(store: OutputStore) -> None:
+    """What calls left that were killed: the store holds all of it that counts. Those that are going on keep theirs."""
+    for other in store.local.parent.glob(f"{RUN}*"):
+        if other != store.local:
+            with contextlib.suppress(ConfigurationError), sole_writer(other):
+                discard_local(other)
