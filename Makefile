@@ -20,7 +20,7 @@ TRAIN_WORKERS ?= $(shell nproc)
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format generate generated unit programs store-tests test-cluster train-tests chaos bench bench-data cluster cluster-down lock clean
+.PHONY: help setup demo test lint format generate generated unit programs store-tests test-cluster train-tests test-gpu kills traps marathon bench-trainer chaos bench bench-data cluster cluster-down lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -66,7 +66,7 @@ generated: $(READY) ## Are the generated files those that the code makes?
 	$(BIN)/python scripts/generate.py --check
 
 unit: $(READY) ## Tests that start no training
-	$(TEST_ENV) $(BIN)/pytest -q -m "not train and not cluster and not store" -n $(UNIT_WORKERS) --maxprocesses 8 --dist worksteal
+	$(TEST_ENV) $(BIN)/pytest -q -m "not train and not cluster and not gpu and not kills and not traps and not store" -n $(UNIT_WORKERS) --maxprocesses 8 --dist worksteal
 
 programs: $(READY) ## The test cluster's programs, built from pinned Go modules into ~/.cache/kubetune (once, 20 min; needs Go)
 	@$(BIN)/python -m e2e.cluster.binaries > /dev/null
@@ -86,6 +86,18 @@ store-tests: $(READY) ## Tests against a real S3 server on loopback, built like 
 train-tests: $(READY) ## Tests that train for real, on the CPU, on a model made on the spot
 	$(TEST_ENV) $(BIN)/pytest -q -m "train and not store" -n $(TRAIN_WORKERS) --maxprocesses 4 --dist worksteal
 
+test-gpu: $(READY) ## Tests for a machine with a GPU: SFT, OSFT, lora_sft, resume, out of memory (skipped without one)
+	HF_HUB_OFFLINE=1 $(BIN)/pytest -q -m gpu tests/gpu
+
+bench-trainer: $(READY) ## What kubetune costs a training, beside the backends alone (23 min); TRAIN_SECONDS=20 ROUNDS=1: a quick look; WRITE=1: docs/bench-trainer.md
+	@$(BIN)/python scripts/bench_trainer.py $(if $(TRAIN_SECONDS),--seconds $(TRAIN_SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(WRITE),--write docs/bench-trainer.md)
+
+kills: $(READY) ## Signals to every process of a real training in turn, lost nodes, hangs: nothing may stay, nothing may be called a success
+	$(TEST_ENV) $(BIN)/pytest -q -m kills tests/kills
+
+traps: $(READY) ## Each trap of the raw backends, and what we do: shown, and written into docs/traps.md
+	$(TEST_ENV) $(BIN)/pytest -q -n $(TRAIN_WORKERS) --maxprocesses 4 --dist worksteal --cache-clear --write-traps docs/traps.md tests/traps
+
 MINUTES ?= 10
 JOBS ?= 200
 chaos: programs ## Kills, cuts and breaks around 200 jobs, and a verdict (docs/chaos.md); MINUTES=10 JOBS=200 SEED= REPORT=
@@ -96,6 +108,9 @@ cluster: programs ## A real control plane on loopback, Kubeflow's training opera
 
 cluster-down: $(READY) ## End it and remove what it wrote
 	@$(BIN)/python -m e2e.cluster down
+
+marathon: $(MODEL_READY) ## Trainings killed until they have finished, against undisturbed ones (docs/marathon.md); MODELS= KILLS=9,term,full SEED= REPORT=
+	@$(TEST_ENV) $(BIN)/python -m e2e.marathon $(if $(MODELS),--models $(MODELS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
 
 bench: $(READY) ## Bursts of jobs beside Kubeflow's operators, and 10,000 at rest; writes docs/benchmarks.md (N=20: a quick look)
 	@$(BIN)/python -m e2e.bench $(if $(N),--jobs $(N) --rest $(N) --rest-seconds 20,--write docs/benchmarks.md)

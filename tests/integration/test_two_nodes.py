@@ -35,6 +35,14 @@ def minibatches(workspace: Workspace, resource: dict[str, Any], node: int) -> se
     return {step["grad_accum"] for step in steps}
 
 
+def losses(workspace: Workspace, resource: dict[str, Any], node: int) -> list[float]:
+    name, key = {
+        "SFTJob": (f"training_params_and_metrics_global{node}.jsonl", "avg_loss"),
+        "OSFTJob": (f"training_metrics_{node}.jsonl", "loss"),
+    }[resource["kind"]]
+    return [step[key] for step in workspace.metrics(resource, name)]
+
+
 def weights(checkpoint: Path) -> dict[str, Any]:
     """Without the rotary embedding's frequencies: buffers that mini-trainer saves and transformers computes from the config."""
     from safetensors.torch import load_file
@@ -73,6 +81,10 @@ def test_the_example_trains_on_both_nodes_what_one_process_trains(workspace: Wor
     assert [pod["status"]["phase"] for pod in pods] == ["Succeeded", "Succeeded"]
     assert minibatches(workspace, two, node=0) == minibatches(workspace, two, node=1) == {1}  # half a batch each:
     assert minibatches(workspace, one, node=0) == {2}  # the same eight samples are two mini-batches of one process
+    # each node logs the same steps into a file of its own
+    assert (
+        losses(workspace, two, node=0) == losses(workspace, two, node=1) == pytest.approx(losses(workspace, one, node=0), rel=1e-3)
+    )
     assert difference(workspace.model, workspace.checkpoint(one)) > 0.01  # it learned
     assert difference(workspace.checkpoint(one), workspace.checkpoint(two)) < 1e-3
     opens_in_transformers(workspace, two)

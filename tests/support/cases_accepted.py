@@ -26,6 +26,11 @@ WHOLE_JOB = {
     "spec.nodes": 4,
     "spec.procsPerNode": 8,
     "spec.device": "gpu",
+    "spec.tracking": {
+        "tensorboard": {"logDir": "/boards/a"},
+        "mlflow": {"trackingUri": "http://mlflow:5000", "experiment": "llm", "runName": "a", "secretRef": {"name": "mlflow"}},
+        "wandb": {"project": "llm", "entity": "team", "runName": "a", "secretRef": {"name": "wandb"}},
+    },
     "spec.resources": {
         "limits": {"nvidia.com/gpu": 8, "memory": "512Gi", "cpu": "64"},
         "requests": {"cpu": 32, "memory": "256Gi", "ephemeral-storage": "1.5Ti"},
@@ -66,7 +71,14 @@ WHOLE_JOB = {
         "progressDeadlineSeconds": 600,
         "terminationGracePeriodSeconds": 120,
     },
-    "spec.checkpoint": {"everyEpoch": True, "everySteps": 100, "everyMinutes": 7.5, "onPreemption": False, "keep": 2},
+    "spec.checkpoint": {
+        "everyEpoch": True,
+        "everySteps": 100,
+        "everyMinutes": 7.5,
+        "onPreemption": False,
+        "keep": 2,
+        "keepWeights": 3,
+    },
     "spec.queueName": "team-a",
 }
 
@@ -135,6 +147,8 @@ ACCEPTED = [
     sft("cpu", {"spec.device": "cpu", "spec.procsPerNode": 4, "spec.resources": {"limits": {"cpu": "4"}}}),
     sft("full-state-off", {T + "accelerateFullStateAtEpoch": False, "spec.checkpoint": {"everyEpoch": False}}),
     sft("full-state-off-alone", {T + "accelerateFullStateAtEpoch": False}),
+    sft("tracking-nowhere", {"spec.tracking": {}}),
+    sft("tracking-with-all-defaults", {"spec.tracking": {"tensorboard": {}, "mlflow": {}, "wandb": {}}}),
     sft("on-preemption", {"spec.checkpoint": {"onPreemption": True}}),
     sft("no-on-preemption", {"spec.checkpoint": {"onPreemption": False}}),
     sft("ttl-without-delete", {"spec.runPolicy": {"ttlSecondsAfterFinished": 60, "deleteJob": False}}),

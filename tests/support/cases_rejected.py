@@ -84,6 +84,7 @@ REJECTED = [
     sft("backoff-negative", {"spec.runPolicy": {"backoffLimit": -1}}, "spec.runPolicy.backoffLimit", "less than 0"),
     sft("deadline-zero", {"spec.runPolicy": {"activeDeadlineSeconds": 0}}, "spec.runPolicy.activeDeadlineSeconds", "less than 1"),
     sft("minutes-zero", {"spec.checkpoint": {"everyMinutes": 0}}, "spec.checkpoint.everyMinutes", "not more than 0"),
+    sft("keep-no-weights", {"spec.checkpoint": {"keepWeights": 0}}, "spec.checkpoint.keepWeights", "less than 1"),
     sft("keep-none", {"spec.checkpoint": {"keep": 0}}, "spec.checkpoint.keep", "less than 1"),
     sft("memory-is-no-quantity", {"spec.resources": {"limits": {"memory": "64 GB"}}}, "spec.resources.limits.memory", "Gi"),
     sft("memory-negative", {"spec.resources": {"limits": {"memory": "-1Gi"}}}, "spec.resources.limits.memory", "Gi"),
@@ -296,9 +297,10 @@ REJECTED = [
     sft("name-of-41", {"metadata.name": "a" * 41}, "metadata.name", "more than 40"),
     sft("name-with-a-dot", {"metadata.name": "a.b"}, "metadata.name", "lower-case"),
     sft("name-with-a-digit-first", {"metadata.name": "7b"}, "metadata.name", "lower-case"),
-    # not in this version
-    sft("tracking", {"spec.tracking": {"mlflow": {"trackingUri": "http://x"}}}, "spec.tracking", "not supported"),
-    sft("tracking-empty", {"spec.tracking": {}}, "spec.tracking", "not supported"),
+    sft(
+        "tensorboard-not-absolute", {"spec.tracking": {"tensorboard": {"logDir": "logs"}}}, "spec.tracking.tensorboard.logDir", "^/"
+    ),
+    sft("tracker-unknown", {"spec.tracking": {"neptune": {}}}, "spec.tracking.neptune", "unknown"),
     # object stores
     sft("model-s3-upper-case-bucket", {"spec.model.uri": "s3://Bucket/key"}, "spec.model.uri", "s3://bucket/key"),
     sft("dataset-s3-without-key", {"spec.dataset.uri": "s3://bucket/"}, "spec.dataset.uri", "s3://bucket/key"),

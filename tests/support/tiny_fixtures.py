@@ -1,21 +1,22 @@
-"""Fixtures of the tiny model, made once a session. Read only: a test that changes one makes its own."""
+"""Fixtures of the tiny model, made once a test run. Read only: a test that changes one makes its own."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from shared_runs import made_once
 from tiny import make_tiny_model, write_messages
 
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny-llama")
+    return made_once(tmp_path_factory, "tiny-llama", make_tiny_model)
 
 
 @pytest.fixture(scope="session")
 def tiny_tied_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny-tied", tied=True)
+    return made_once(tmp_path_factory, "tiny-tied", lambda path: make_tiny_model(path, tied=True))
 
 
 @pytest.fixture(scope="session")

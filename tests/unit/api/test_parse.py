@@ -45,7 +45,7 @@ def test_all_errors_are_said_at_once():
             T + "learningRat": 1,
             "spec.nodes": 2,
             "spec.output.uri": "/results",
-            "spec.tracking": {},
+            "spec.tracking": {"mlflow": {"trackingUri": ""}},
             "spec.template": {"env": [{"name": "OK"}, {"name": "RANK"}]},
         },
     )
@@ -56,7 +56,7 @@ def test_all_errors_are_said_at_once():
         T + "saveFinalCheckpoint",
         T + "learningRat",
         "spec.output.uri",
-        "spec.tracking",
+        "spec.tracking.mlflow.trackingUri",
         "spec.template.env[1].name",
     }
 

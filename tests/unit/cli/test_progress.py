@@ -40,6 +40,21 @@ def test_before_the_first_step_the_bar_says_what_is_being_done() -> None:
     assert "checking the data, loading the model" in frame
 
 
+def test_before_the_first_step_the_trainers_own_word_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    doing = {"step": 4, "totalSteps": 18, "stage": "computing SVD 12 of 210"}
+    bar, screen = on_terminal()
+    with bar:
+        bar.show(job("Running", doing, attempts=2))
+        (task,) = bar._progress.tasks
+        assert task.fields["note"] == "computing SVD 12 of 210"
+        assert (task.fields["progress"], task.completed) == (None, 0)
+        assert "a Starting (attempt 2)" in last_frame(bar, screen)
+    lines = Lines(lambda uri: uri, lambda name: f"/logs/{name}")
+    with lines:
+        lines.show(job("Running", doing))
+    assert capsys.readouterr().err.splitlines()[-1].endswith(" computing SVD 12 of 210")
+
+
 def test_a_running_job_shows_step_loss_pace_and_time_left() -> None:
     bar, screen = on_terminal()
     with bar:

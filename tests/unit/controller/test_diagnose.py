@@ -70,6 +70,15 @@ def test_an_outcome_of_another_attempt_is_not_believed():
     assert found.failure_class is F.BACKEND_ERROR
 
 
+def test_a_trainer_that_only_lost_another_node_leaves_the_word_to_that_nodes_pod():
+    master = ended(RUNNING, 1, 10, outcome=failure(F.NODE_LOST, message="node 1 (w) is gone"))
+    assert not settled(replace(first_attempt(), pods=(master, WORKER)), judge(master, WORKER), SETTINGS, at(11))
+    killed = ended(WORKER, 137, 10.5, exit_reason="OOMKilled")
+    assert judge(master, killed).failure_class is F.HOST_OOM
+    silent = replace(WORKER, phase="Failed", reason="NodeLost", running=False)
+    assert settled(replace(first_attempt(), pods=(silent, RUNNING)), judge(RUNNING, silent), SETTINGS, at(11))
+
+
 def test_who_failed_first_says_why():
     worker = ended(WORKER, 1, 10, outcome=failure(F.CUDA_OOM))
     master = ended(RUNNING, 1, 12, outcome=failure(F.RENDEZVOUS_TIMEOUT))

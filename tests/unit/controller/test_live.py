@@ -46,7 +46,7 @@ def test_a_queued_child_is_not_admitted():
     [
         ({}, (RUNNING,), 20, 30),
         ({"runPolicy": {"activeDeadlineSeconds": 25}}, (RUNNING,), 20, 5),
-        ({"runPolicy": {"progressDeadlineSeconds": 15}}, (RUNNING,), 20, 5),
+        ({"runPolicy": {"progressDeadlineSeconds": 15}}, (RUNNING,), 40, 5),
         ({"runPolicy": {"progressDeadlineSeconds": 15}}, (PENDING,), 20, 30),
         ({}, (replace(PENDING, waiting_reason="ErrImagePull"),), 115, 5),
         ({"runPolicy": {"activeDeadlineSeconds": 9999}}, (RUNNING,), 20, 30),
@@ -59,7 +59,7 @@ def test_it_is_looked_at_again_before_the_next_deadline(spec, pods, now, wait):
 def test_a_hang_counts_from_the_start_of_training_not_of_the_pod():
     spec = {"runPolicy": {"progressDeadlineSeconds": 60}}
     assert standing(PENDING, now=500, **spec).failure is None
-    decision = standing(RUNNING, now=70, **spec)
+    decision = standing(RUNNING, now=90, **spec)
     assert decision.failure.reason == "Hang"
     assert "no step was ever reported" in decision.failure.message
 
@@ -69,14 +69,14 @@ def test_an_account_of_the_users_own_may_be_unable_to_report_and_that_is_no_hang
     assert standing(RUNNING, now=500, **spec).failure is None
     observed = replace(first_attempt(**spec), pods=(RUNNING,))
     reported = observed.status.model_copy(update={"progress": Progress(step=3, updated_time=at(20))})
-    assert decide(replace(observed, status=reported), SETTINGS, at(79)).failure is None
-    assert decide(replace(observed, status=reported), SETTINGS, at(80)).failure.reason == "Hang"
+    assert decide(replace(observed, status=reported), SETTINGS, at(99)).failure is None
+    assert decide(replace(observed, status=reported), SETTINGS, at(100)).failure.reason == "Hang"
 
 
 def test_progress_of_an_earlier_attempt_is_no_progress():
     observed = first_attempt(runPolicy={"progressDeadlineSeconds": 60})
     late = observed.status.model_copy(update={"progress": Progress(step=99, updated_time=at(-1))})
-    decision = decide(replace(observed, pods=(RUNNING,), status=late), SETTINGS, at(70))
+    decision = decide(replace(observed, pods=(RUNNING,), status=late), SETTINGS, at(90))
     assert decision.failure.reason == "Hang"
 
 

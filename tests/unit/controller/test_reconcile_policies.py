@@ -204,9 +204,9 @@ def test_a_hang_is_a_gang_restart():
     cluster, (master,) = started(runPolicy={"progressDeadlineSeconds": 60})
     progress = Progress(step=3, updated_time=at(50)).model_dump(mode="json", by_alias=True, exclude_none=True)
     cluster.report(progress=progress)
-    assert once(cluster, at(90)).requeue_after == 20
+    assert once(cluster, at(110)).requeue_after == 20  # the trainer has its time to end by itself, and to say where it hangs
     assert cluster.status["phase"] == "Running"
-    settle(cluster, at(110))
+    settle(cluster, at(130))
     assert reasons(cluster) == ["Hang"]
     assert "since step 3" in cluster.status["failure"]["message"]
     assert master not in cluster.pod_objects

@@ -45,6 +45,11 @@ def test_size_and_device(render):
     assert (contract.nodes, contract.procs_per_node, contract.device) == (3, 2, "cpu")
 
 
+def test_the_trainer_ends_a_hang_by_itself_where_the_job_has_a_limit(render):
+    assert render().contract.hang_seconds is None
+    assert render(runPolicy={"progressDeadlineSeconds": 600}).contract.hang_seconds == 600
+
+
 def test_resumed_attempt(render):
     states = (f"pvc://runs/{SUBDIR}/attempt-1/full_state/epoch_1", f"pvc://runs/{SUBDIR}/attempt-1/full_state/epoch_0")
     contract = render(AttemptPlan(number=2, resume_from=states, model_uri="pvc://models/other")).contract
@@ -58,6 +63,7 @@ def test_resumed_attempt(render):
     [
         ({}, CheckpointPolicy()),
         ({"checkpoint": {"everySteps": 10, "keep": 3}}, CheckpointPolicy(every_steps=10, keep=3)),
+        ({"checkpoint": {"keepWeights": 2}}, CheckpointPolicy(keep_weights=2)),
         ({"checkpoint": {"everyEpoch": False, "everyMinutes": 30}}, CheckpointPolicy(every_epoch=False, every_minutes=30)),
         ({"training": {"accelerateFullStateAtEpoch": False}}, CheckpointPolicy(every_epoch=False)),
         ({"training": {"accelerateFullStateAtEpoch": True}}, CheckpointPolicy()),
@@ -87,3 +93,21 @@ def test_resume_from_a_job_needs_the_plan_to_say_which_checkpoint(render):
     with pytest.raises(ValueError, match=r"spec.resumeFrom.jobRef is not resolved.*resumeFrom.uri"):
         render(**start)
     assert render(AttemptPlan(number=1, model_uri="pvc://runs/x"), **start).contract.model == "/kubetune/volumes/runs/x"
+
+
+def test_where_the_metrics_are_sent_has_its_defaults_from_the_job(render):
+    """All attempts of a job share one run of each tracker, and one directory of event files."""
+    assert render().contract.tracking is None
+    every = {"tensorboard": {}, "mlflow": {}, "wandb": {}}
+    tracking = render(output={"uri": "pvc://runs"}, tracking=every).contract.tracking
+    assert tracking.tensorboard.log_dir == f"/kubetune/volumes/runs/{SUBDIR}/tensorboard"
+    assert (tracking.mlflow.tracking_uri, tracking.mlflow.experiment, tracking.mlflow.run_name) == (None, "lab", "j")
+    stored = render(output={"uri": "s3://runs/team"}, tracking=every).contract
+    assert stored.tracking.tensorboard.log_dir == f"{stored.output}/tensorboard" == f"/var/kubetune/output/{SUBDIR}/tensorboard"
+    assert (tracking.wandb.project, tracking.wandb.entity, tracking.wandb.run_name) == ("lab", None, "j")
+
+    named = {"tensorboard": {"logDir": "/b"}, "mlflow": {"trackingUri": "http://m", "experiment": "e", "runName": "r"}}
+    tracking = render(tracking=named).contract.tracking
+    assert tracking.tensorboard.log_dir == "/b"
+    assert (tracking.mlflow.tracking_uri, tracking.mlflow.experiment, tracking.mlflow.run_name) == ("http://m", "e", "r")
+    assert tracking.wandb is None

@@ -68,6 +68,11 @@ def test_secrets_become_variables_each_once(render):
     assert "hub" not in json.dumps(rendered.env)
 
 
+def test_the_trackers_secrets_become_variables(render):
+    rendered = render(tracking={"mlflow": {"secretRef": {"name": "mlflow"}}, "wandb": {"secretRef": {"name": "wandb"}}})
+    assert rendered.container["envFrom"] == [{"secretRef": {"name": "mlflow"}}, {"secretRef": {"name": "wandb"}}]
+
+
 def test_a_lost_node_is_left_soon(render):
     short = [{"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30} for key in LOST]
     assert render().pod["tolerations"] == short

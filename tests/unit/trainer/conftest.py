@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,13 @@ from scripted import JOB, ScriptedBackend
 
 from kubetune_trainer.parameters import SFTParameters
 from kubetune_trainer.run import RunPlan
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_decompositions_in_the_users_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("KUBETUNE_SVD_CACHE", str(tmp_path_factory.mktemp("svd")))
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import pytest
 from scripted import ScriptedBackend
 
 from kubetune_trainer.backends.base import Torchrun
+from kubetune_trainer.checkpoints.last_good import POINTER_NAME
 from kubetune_trainer.contract import JobIdentity
 from kubetune_trainer.earlier import RECORD, RunRecord, call_hash, sole_writer, take_up
 from kubetune_trainer.errors import ConfigurationError
@@ -80,6 +81,7 @@ def test_each_call_trains_and_a_finished_run_is_set_aside(call: Call, out: Path,
     assert sorted(p.name for p in (out / "previous-2").iterdir()) == [
         "full_state",
         "hf_format",
+        POINTER_NAME,
         RECORD,
         "training_params_and_metrics_global0.jsonl",
     ]

@@ -35,7 +35,7 @@ from kubetune_trainer.report import INTERVAL_ENV
 from kubetune_trainer.run import RunPlan, RunResult
 
 DEADLINE = 300.0  # seconds; a wait ends long before
-BACKENDS = {"sft": "instructlab-training", "osft": "mini-trainer"}
+BACKENDS = {"sft": "instructlab-training", "osft": "mini-trainer", "lora_sft": "trl-peft"}
 TRAINING: dict[str, dict[str, Any]] = {
     "sft": {"num_epochs": 2, "effective_batch_size": 8, "learning_rate": 1e-3, "max_seq_len": 128},
     "osft": {
@@ -46,6 +46,7 @@ TRAINING: dict[str, dict[str, Any]] = {
         "max_tokens_per_gpu": 512,
         "unfreeze_rank_ratio": 0.3,
     },
+    "lora_sft": {"num_epochs": 2, "effective_batch_size": 8, "learning_rate": 1e-2, "max_seq_len": 128},
 }
 
 
@@ -346,7 +347,7 @@ def in_the_middle(algorithm: str, contract_of: Any, environment_of: Any, tmp_pat
 
 
 @pytest.mark.train
-@pytest.mark.parametrize("algorithm", ["sft", "osft"])
+@pytest.mark.parametrize("algorithm", ["sft", "osft", "lora_sft"])
 def test_sigterm_in_mid_training_saves_that_very_step(algorithm: str, contract_of: Any, environment_of: Any, tmp_path: Path):
     process = in_the_middle(algorithm, contract_of, environment_of, tmp_path, graceSeconds=600)
     try:

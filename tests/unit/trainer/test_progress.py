@@ -10,7 +10,8 @@ from pathlib import Path
 from scripted import ScriptedBackend
 
 from kubetune_trainer.backends.base import BackendRun, StepMetrics
-from kubetune_trainer.progress import MetricsReader, progress_of, total_steps
+from kubetune_trainer.contract import MAX_STAGE
+from kubetune_trainer.progress import MetricsReader, before_first_step, progress_of, total_steps
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 RUN = BackendRun("sft", Path("/m"), Path("/d"), Path("/o"), {})
@@ -76,6 +77,18 @@ def test_replayed_steps_count_as_they_were_last(tmp_path: Path):
     assert [(m.step, m.loss) for m in reader(path).poll()] == [(1, 9.0), (2, 6.0), (3, 7.0)]
 
 
+def test_a_step_that_comes_late_has_its_place_and_nothing_is_kept_twice(tmp_path: Path):
+    path = tmp_path / "m.jsonl"
+    watch = reader(path)
+    path.write_text(line(1) + line(4) + line(2) + line(1, 9.0))
+    steps = watch.poll()
+    assert [(m.step, m.loss) for m in steps] == [(1, 9.0), (2, 2.0), (4, 2.0)]
+    with path.open("a") as file:
+        file.writelines(line(n) for n in range(3, 100))
+    assert watch.poll() is steps  # no copy at each look
+    assert [m.step for m in steps] == list(range(1, 100))
+
+
 def test_total_steps():
     assert total_steps(12, [metrics(1)], 2) == 12
     assert total_steps(None, [metrics(1)], 3) == 15
@@ -84,6 +97,16 @@ def test_total_steps():
 
 def test_progress_before_the_first_step():
     assert progress_of([], 10, NOW) is None
+
+
+def test_what_is_done_before_the_first_step():
+    """A resume shows what it goes on from, and no pace that it does not have yet."""
+    progress = before_first_step("computing SVD 3 of 9", 4, 16)
+
+    assert (progress.stage, progress.step, progress.total_steps, progress.percent) == ("computing SVD 3 of 9", 4, 16, 25)
+    assert (progress.loss, progress.eta_seconds, progress.updated_time) == (None, None, None)
+    assert len(before_first_step("x" * 999, 0, None).stage or "") == MAX_STAGE
+    assert progress_of([metrics(1)], 10, NOW).stage is None  # type: ignore[union-attr]
 
 
 def test_progress():

@@ -1,12 +1,9 @@
-import socket
-
 import pytest
-from backend_runs import free_port
 
 from kubetune_trainer.backends.base import Torchrun
-from kubetune_trainer.contract import Contract, FailureClass, JobIdentity
-from kubetune_trainer.errors import ConfigurationError, TrainingError
-from kubetune_trainer.rendezvous import torchrun_of, wait_for_master
+from kubetune_trainer.contract import Contract, JobIdentity
+from kubetune_trainer.errors import ConfigurationError
+from kubetune_trainer.rendezvous import torchrun_of
 
 POD = {
     "MASTER_ADDR": "job-master-0",
@@ -61,23 +58,3 @@ def test_a_training_operator_without_pet_variables_is_understood() -> None:
 def test_nonsense_is_refused_by_name(change: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         torchrun_of(contract(), POD | change)
-
-
-def test_a_node_waits_until_the_master_answers() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as master:
-        port = master.getsockname()[1]
-        wait_for_master(Torchrun(nnodes=2, node_rank=1, endpoint=f"127.0.0.1:{port}", join_timeout_seconds=30))
-        connection, _ = master.accept()  # it was probed
-        connection.close()
-
-
-def test_a_missing_master_is_named_with_how_long_it_was_waited_for() -> None:
-    port = free_port()
-    with pytest.raises(TrainingError, match=rf"127\.0\.0\.1:{port} did not answer within 1 s .*refused") as caught:
-        wait_for_master(Torchrun(nnodes=2, node_rank=1, endpoint=f"127.0.0.1:{port}", join_timeout_seconds=1))
-    assert caught.value.failure_class is FailureClass.RENDEZVOUS_TIMEOUT
-
-
-@pytest.mark.parametrize("run", [Torchrun(nnodes=2, node_rank=0, endpoint="nowhere.invalid:1"), Torchrun()])
-def test_the_master_and_a_single_node_wait_for_nobody(run: Torchrun) -> None:
-    wait_for_master(run)

@@ -39,6 +39,19 @@ def test_first_and_last_step_at_once():
     assert not throttle.due(report(10, resumed_from="x"), 104)
 
 
+def test_what_is_done_before_the_first_step_waits_its_turn():
+    def doing(stage: str) -> Report:
+        return Report(attempt=1, progress=Progress(step=0, stage=stage))
+
+    throttle = Throttle(interval=10)
+
+    assert throttle.due(doing("fetching"), 100)
+    assert not throttle.due(doing("computing SVD 1 of 9"), 101)
+    assert throttle.due(doing("computing SVD 8 of 9"), 110)
+    assert throttle.due(report(1), 111)  # it steps
+    assert not throttle.due(report(2), 112)
+
+
 def test_another_set_of_checkpoints_at_once():
     throttle = Throttle(interval=10)
 

@@ -15,10 +15,12 @@ from tiny import write_messages
 from waiting import until
 
 from kubetune_trainer.backends.base import BackendRun, Torchrun
+from kubetune_trainer.backends.common import node_log_dir
 from kubetune_trainer.checkpoints import check_manifest, read_manifest
 from kubetune_trainer.contract import FailureClass, Report, WeightsKind
 from kubetune_trainer.data.preflight import PROBE
 from kubetune_trainer.errors import ConfigurationError, DataError, TrainingError
+from kubetune_trainer.launch.evidence import write_stage
 from kubetune_trainer.parameters import SFTParameters
 from kubetune_trainer.run import RunFailedError, run_training
 
@@ -59,6 +61,51 @@ def test_a_run_that_did_all_it_should(plan_of: Any, tmp_path: Path):
     assert reports[-1].checkpoints == result.checkpoints
 
 
+def test_what_is_done_before_the_first_step_is_told(plan_of: Any, tmp_path: Path):
+    """The scripted backend says what a rank would; a resume does not fall back to step 0, a worker node says nothing."""
+    reports: list[Report] = []
+
+    class Slow(ScriptedBackend):
+        def run(self, run: BackendRun) -> None:
+            until(lambda: reports and reports[-1].progress.stage.startswith("starting the ranks"), "the monitor looks")
+            node_log_dir(run).mkdir(parents=True)
+            write_stage(node_log_dir(run), "computing SVD 1 of 2")
+            until(lambda: reports[-1].progress.stage == "computing SVD 1 of 2", "the monitor looks")
+            super().run(run)
+
+    with pytest.raises(RunFailedError):
+        run_training(plan_of(Slow(stop_after=7), report=reports.append))
+    told = [r.progress.stage for r in reports if r.progress and r.progress.stage]
+    assert told[0] == "fetching and checking the model and the data"
+    assert set(told[1:]) >= {"tokenising the data", "computing SVD 1 of 2"}
+    assert reports[-1].progress is not None
+    assert (reports[-1].progress.step, reports[-1].progress.stage) == (7, None)
+
+    reports.clear()
+    state = str(tmp_path / "job" / "attempt-1" / "full_state" / "step_5")
+    run_training(plan_of(Slow(), attempt=2, output_dir=tmp_path / "job" / "attempt-2", resume_from=(state,), report=reports.append))
+    steps = [r.progress.step for r in reports if r.progress]
+    assert steps[0] == 5
+    assert steps == sorted(steps)
+
+
+def test_what_a_backend_keeps_for_further_attempts_goes_with_the_last(plan_of: Any, tmp_path: Path):
+    def keep(run: BackendRun) -> None:
+        assert run.cache_dir == tmp_path / "job" / "cache"
+        (run.cache_dir / "svd").mkdir(parents=True, exist_ok=True)
+
+    class Keeping(ScriptedBackend):
+        def run(self, run: BackendRun) -> None:
+            keep(run)
+            super().run(run)
+
+    with pytest.raises(RunFailedError):
+        run_training(plan_of(Keeping(stop_after=7)))
+    assert (tmp_path / "job" / "cache" / "svd").is_dir()
+    run_training(plan_of(Keeping(), attempt=2, output_dir=tmp_path / "job" / "attempt-2"))
+    assert not (tmp_path / "job" / "cache").exists()
+
+
 # the fault, the class, what the message says
 FAULTS: list[tuple[str, dict[str, Any], FailureClass, str]] = [
     ("exit without training", {"stop_after": -1}, FailureClass.BACKEND_ERROR, "without training a single step"),
@@ -97,7 +144,12 @@ def test_the_next_attempt_and_the_other_node_take_the_tokenised_data(plan_of: An
     on_worker = run_training(plan_of(**given, attempt=3, output_dir=job / "attempt-3", torchrun=worker))
 
     assert [result.data.reused for result in (first, second, on_worker) if result.data] == [False, True, True]
-    assert {path.name for path in job.iterdir()} == {"attempt-1", "attempt-2", "attempt-3", "data-cache"}
+    assert {path.name for path in job.iterdir() if "kubetune" not in path.name} == {
+        "attempt-1",
+        "attempt-2",
+        "attempt-3",
+        "data-cache",
+    }
     assert (job / "attempt-3" / "data" / "node-1" / "data.jsonl").samefile(job / "attempt-1" / "data" / "node-0" / "data.jsonl")
 
 
@@ -267,6 +319,11 @@ def test_a_gpu_that_is_not_there(plan_of: Any, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(ConfigurationError, match="shows 2 GPUs") as caught:
         run_training(plan_of(device="gpu", torchrun=Torchrun(nproc_per_node=4)))
     assert caught.value.field == "nproc_per_node"
+
+    monkeypatch.setattr("kubetune_trainer.run.find_spec", lambda _: None)
+    with pytest.raises(ConfigurationError, match="pip install liger-kernel") as caught:
+        run_training(plan_of(device="gpu", parameters=SFTParameters(use_liger=True)))
+    assert caught.value.field == "use_liger"
     assert run_training(plan_of(device="gpu", torchrun=Torchrun(nproc_per_node=2))).reached_end
 
 

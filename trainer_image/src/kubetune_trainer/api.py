@@ -20,6 +20,8 @@ from kubetune_trainer.errors import ConfigurationError
 from kubetune_trainer.parameters import OSFTParameters, SFTParameters, TrainingParameters
 from kubetune_trainer.registry import create_algorithm
 from kubetune_trainer.storage.location import SCHEME
+from kubetune_trainer.tracking.chosen import ARGUMENTS as TRACKING
+from kubetune_trainer.tracking.chosen import tracking_of
 from kubetune_trainer.validation import parameters_of, unknown_name
 
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ class TrainingAlgorithm:
 
         given = without_aliases(self.name, {k: v for k, v in arguments.items() if v is not None})
         fields = self.parameters.model_fields
-        known = {*PLACES, *NODES, "device", *fields}
+        known = {*PLACES, *NODES, *TRACKING, "device", *fields}
         further = further_arguments(self.backend, {k: v for k, v in given.items() if k not in known}, known)
         model, dataset, output = (place(given, name) for name in PLACES)
         device = device_of(given.get("device"))
@@ -119,6 +121,7 @@ class TrainingAlgorithm:
             data_dir=Path(data_dir).absolute() if data_dir else None,
             verifiers=self.verifiers(),
             store=store,
+            tracking=tracking_of(given, output_dir, os.environ),
         )
 
     def verifiers(self) -> Mapping[str, Verifier]:
@@ -133,7 +136,7 @@ class TrainingAlgorithm:
 
     def get_optional_params(self) -> dict[str, Any]:
         """Argument name to type."""
-        return {**self._fields(required=False), **NODES, "device": str}
+        return {**self._fields(required=False), **NODES, "device": str, **dict.fromkeys(TRACKING, str)}
 
     def _fields(self, *, required: bool) -> dict[str, Any]:
         fields = self.parameters.model_fields

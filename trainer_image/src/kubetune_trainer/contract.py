@@ -38,6 +38,9 @@ MAX_CHECKPOINTS = 20
 MAX_URI = 2048
 """Characters of a URI. A job's output has at most 1024, and what is written below it adds some hundred."""
 
+MAX_STAGE = 200
+"""Characters of what is being done before the first step."""
+
 MAX_URI_BYTES = 16 * 1024
 """Of all checkpoints' URIs that a status lists, in JSON: what the trainer writes stays under 24 KiB of the status' 64."""
 
@@ -113,6 +116,13 @@ class CheckpointPolicy(Message):
     every_minutes: float | None = Field(default=None, gt=0)
     on_preemption: bool = Field(default=True, description="Also when a pod is told to end (SIGTERM).")
     keep: int = Field(default=1, ge=1, description="How many full states stay on disk; the oldest go first.")
+    keep_weights: int | None = Field(
+        default=None, ge=1, description="How many checkpoints of weights (hf, adapter) stay; the oldest go first. None: all."
+    )
+
+    def of_full_states(self) -> dict[str, Any]:
+        """By field: what the ranks are told, who write full states; weights are the backend's to write."""
+        return self.model_dump(exclude={"keep_weights"})
 
 
 WeightsKind = Literal["hf", "adapter"]
@@ -169,6 +179,36 @@ def newest(checkpoints: Sequence[Checkpoint]) -> tuple[Checkpoint, ...]:
     return tuple(kept)
 
 
+class TensorBoard(Message):
+    """Event files."""
+
+    log_dir: str = Field(description="An absolute directory in the pod.")
+
+
+class MLflow(Message):
+    """A run on a server."""
+
+    tracking_uri: str | None = Field(default=None, description="None: MLFLOW_TRACKING_URI.")
+    experiment: str
+    run_name: str
+
+
+class WeightsAndBiases(Message):
+    """A run at Weights & Biases. WANDB_API_KEY and WANDB_MODE are in the environment."""
+
+    project: str
+    entity: str | None = None
+    run_name: str
+
+
+class Tracking(Message):
+    """Where the metrics are sent beside the job's status; a block that is left out: not there."""
+
+    tensorboard: TensorBoard | None = None
+    mlflow: MLflow | None = None
+    wandb: WeightsAndBiases | None = None
+
+
 class Contract(Message):
     """One attempt, completely: the same document for every node; what differs by node is in the rendezvous variables."""
 
@@ -198,7 +238,13 @@ class Contract(Message):
         default=(),
         description="Full-state directories of earlier attempts, or their s3:// URIs, best first. The first that verifies is used.",
     )
-    rendezvous_timeout_seconds: int = Field(default=600, ge=1)
+    tracking: Tracking | None = None
+    rendezvous_timeout_seconds: int = Field(
+        default=600, ge=1, description="How long the nodes wait for the last of them, from when the first of them is ready."
+    )
+    hang_seconds: int | None = Field(
+        default=None, ge=1, description="Seconds without a new step after which the attempt ends as Hang. Default: no limit."
+    )
     grace_seconds: float = Field(default=30, ge=0, description="How long a pod may go on after SIGTERM (Kubernetes' default).")
     report: Literal["none", "api"] = Field(
         default="none", description="api: the master applies its reports to the job's status, with its pod's token."
@@ -236,6 +282,11 @@ class Progress(Message):
     samples_per_second: float | None = Field(default=None, description="Samples a second over all ranks, last step.")
     eta_seconds: int | None = Field(default=None, ge=0, description="Seconds until the last step at this attempt's pace.")
     updated_time: datetime | None = Field(default=None, description="When the step was logged.")
+    stage: str | None = Field(
+        default=None,
+        max_length=MAX_STAGE,
+        description="What the attempt does before its first step, for people; absent once it steps.",
+    )
 
 
 class Report(Message):

@@ -17,9 +17,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from kubetune_trainer.checkpoints.last_good import POINTER_NAME
 from kubetune_trainer.checkpoints.manifest import read_manifest
 from kubetune_trainer.contract import MANIFEST_NAME, Message, Outcome
+from kubetune_trainer.disk import room, says_full
 from kubetune_trainer.errors import ConfigurationError
+from kubetune_trainer.plugins.saving import STAGE
+from kubetune_trainer.resize import Restart
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +31,20 @@ RECORD = "kubetune-run.json"
 LOCK = ".kubetune-lock"
 ASIDE = "previous-"
 
-LEFTOVERS = ("hf_format", "full_state*", "logs", "training_params*", "training_metrics*", "training_log*", "full_logs*", RECORD)
+LEFTOVERS = (
+    "hf_format",
+    "full_state*",
+    STAGE,
+    "logs",
+    "training_params*",
+    "training_metrics*",
+    "training_log*",
+    "full_logs*",
+    "tensorboard",
+    "wandb",
+    POINTER_NAME,
+    RECORD,
+)
 """What a run leaves in its output directory, but for the tokenised data, which the next one writes again."""
 
 
@@ -37,6 +54,7 @@ class RunRecord(Message):
     version: Literal["v1"] = "v1"
     call: str  # see call_hash
     outcome: Outcome | None = None  # None: it is running, or was killed
+    began_from: Restart | None = None  # None: the model that was named
 
 
 @contextlib.contextmanager
@@ -108,9 +126,23 @@ def write_record(directory: Path, record: RunRecord) -> None:
 
 
 def note_end(directory: Path, outcome: Outcome) -> None:
-    """Adds how the run ended to the record that take_up began."""
-    record = RunRecord.model_validate_json((directory / RECORD).read_bytes())
-    write_record(directory, record.model_copy(update={"outcome": outcome}))
+    """Adds how the run ended to the record that take_up began. A full disk leaves it as a kill would."""
+    try:
+        write_record(directory, read_record(directory).model_copy(update={"outcome": outcome}))
+    except OSError as error:
+        if not says_full(error):
+            raise
+        logger.warning("%s does not say how the run ended: %s", directory / RECORD, room(directory))
+
+
+def note_start(directory: Path, began_from: Restart) -> None:
+    """Adds that the run began with an earlier one's weights: so does whatever goes on from it."""
+    write_record(directory, read_record(directory).model_copy(update={"began_from": began_from}))
+
+
+def read_record(directory: Path) -> RunRecord:
+    """Raises OSError or ValueError where there is none that can be read."""
+    return RunRecord.model_validate_json((directory / RECORD).read_bytes())
 
 
 def _record(run: Path) -> bytes | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
 import os
 import re
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -18,7 +20,16 @@ from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
 from kubetune_trainer.api_report import ApiReporter, api_reporter
-from kubetune_trainer.contract import CONTRACT_ENV, TERMINATION_LOG, TERMINATION_LOG_ENV, Contract, FailureClass, Outcome, Report
+from kubetune_trainer.contract import (
+    CONTRACT_ENV,
+    TERMINATION_LOG,
+    TERMINATION_LOG_ENV,
+    Contract,
+    FailureClass,
+    Outcome,
+    Report,
+    Tracking,
+)
 from kubetune_trainer.errors import ConfigurationError
 from kubetune_trainer.outcome import classify, exit_code
 from kubetune_trainer.preemption import GracefulStop, Terminated
@@ -39,6 +50,9 @@ RESOURCE_NAMES = {
     "data_path": "dataset.uri",
     "ckpt_output_dir": "output.uri",
     "nproc_per_node": "procsPerNode",
+    "tensorboard_log_dir": "tracking.tensorboard",
+    "mlflow_tracking_uri": "tracking.mlflow",
+    "wandb_project": "tracking.wandb",
 }
 """The library's names whose place in the resource is not just the same name in camelCase."""
 
@@ -95,10 +109,12 @@ def contract_of(environment: Mapping[str, str]) -> Contract:
 
 def run_attempt(contract: Contract, environment: Mapping[str, str], stop: GracefulStop) -> Outcome:
     """One attempt on this node, by the same path as the library's calls."""
+    from kubetune_trainer.backends.base import Patience
     from kubetune_trainer.registry import create_algorithm
     from kubetune_trainer.rendezvous import torchrun_of
     from kubetune_trainer.validation import parameters_of
 
+    began = time.monotonic()
     algorithm = create_algorithm(contract.algorithm, contract.backend)
     torchrun = torchrun_of(contract, environment)
     report = reporter_of(contract, torchrun.node_rank, environment)
@@ -119,10 +135,12 @@ def run_attempt(contract: Contract, environment: Mapping[str, str], stop: Gracef
         verifiers=algorithm.verifiers(),
         job=contract.job,
         attempt=contract.attempt,
+        tracking=contract.tracking or Tracking(),
         report=report,
         report_interval=interval_of(environment),
         stop=stop,
         store=store,
+        patience=Patience(contract.hang_seconds, began) if contract.hang_seconds else None,
     )
     try:
         result = run_training(plan)
@@ -232,6 +250,7 @@ def end_descendants() -> None:
 
 
 if __name__ == "__main__":
+    gc.set_threshold(100_000)  # most that is made here are modules, which stay: looking at them again and again delays the start
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()

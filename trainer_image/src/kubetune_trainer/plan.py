@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from kubetune_trainer.backends.base import Backend, Torchrun
-from kubetune_trainer.contract import Checkpoint, CheckpointPolicy, FailureClass, JobIdentity, Outcome, Report
+from kubetune_trainer.backends.base import Backend, Patience, Torchrun
+from kubetune_trainer.contract import Checkpoint, CheckpointPolicy, FailureClass, JobIdentity, Outcome, Report, Tracking
 from kubetune_trainer.data.report import DataReport
 from kubetune_trainer.data.settings import OFF, DataSettings
 from kubetune_trainer.errors import TrainingError
@@ -18,6 +19,7 @@ from kubetune_trainer.result_view import html_of, text_of
 
 if TYPE_CHECKING:
     from kubetune_trainer.checkpoints import Verifier
+    from kubetune_trainer.checkpoints.ledger import Entry
     from kubetune_trainer.storage.output import OutputStore
 
 
@@ -54,9 +56,11 @@ class RunPlan:
     verifiers: Mapping[str, Verifier] = field(default_factory=plain_verifiers)  # by kind of checkpoint
     store: OutputStore | None = None  # where output_dir is uploaded; None: output_dir is the output itself
     data_settings: DataSettings | None = None  # None: the environment's
+    tracking: Tracking = field(default_factory=Tracking)
     report: Callable[[Report], None] | None = None
     report_interval: float = 10.0  # seconds
     poll_interval: float = 0.5  # seconds between looks at metrics and checkpoints
+    patience: Patience | None = None  # None: a run without a new step is waited for, for ever
     stop: GracefulStop | None = None  # who answers SIGTERM; None: whoever called decides
 
     @property
@@ -69,9 +73,19 @@ class RunPlan:
         return self.torchrun.node_rank == 0
 
     @property
+    def watches(self) -> bool:
+        """Whether this node sees to checkpoints while it trains: those of the shared output, or its part of one in a store."""
+        return self.judges or self.store is not None
+
+    @property
     def owns_output(self) -> bool:
         """Whether output_dir is a directory of the caller's that this node writes for; a job's attempt has a new one each."""
         return self.job is None and self.judges
+
+    @property
+    def ledger_dir(self) -> Path:
+        """The job's directory: what its attempts share."""
+        return self.output_dir if self.job is None else self.output_dir.parent
 
     @property
     def own_data_dir(self) -> Path:
@@ -90,6 +104,13 @@ class RunPlan:
         if given:
             return Path(given).expanduser().absolute()
         return (self.output_dir.parent if self.job or self.store else self.output_dir) / CACHE_NAME
+
+    @property
+    def cache_dir(self) -> Path:
+        """For what a backend keeps: beside the job's attempts, or the library's user's own cache directory (XDG)."""
+        if self.job:
+            return self.output_dir.parent / "cache"
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "kubetune"
 
     @property
     def format(self) -> str:
@@ -125,6 +146,7 @@ class RunResult:
     output_dir: Path
     data: DataReport | None = None
     outcome: Outcome | None = None  # the attempt's record, in the words of the contract
+    ledger: tuple[Entry, ...] = ()  # what this attempt did to the job's checkpoints, in order
 
     def __repr__(self) -> str:
         return text_of(self)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from kubetune_trainer.backends.base import StepMetrics
-from kubetune_trainer.contract import Progress
+from kubetune_trainer.contract import MAX_STAGE, Progress
 
 logger = logging.getLogger(__name__)
 
@@ -22,19 +23,21 @@ class MetricsReader:
     def __init__(self, path: Path, parse: Callable[[Mapping[str, Any]], StepMetrics | None]) -> None:
         self._path, self._parse = path, parse
         self._offset = 0
-        self._steps: dict[int, StepMetrics] = {}
+        self.steps: list[StepMetrics] = []
 
     def poll(self) -> list[StepMetrics]:
-        """The steps in the order of their numbers, with what was appended since the last call."""
+        """The steps in the order of their numbers, with what was appended since the last call: always the same list."""
         for line in self._new_lines():
             metrics = self._read(line)
             if metrics is not None:
-                self._steps[metrics.step] = metrics
+                self._take(metrics)
         return self.steps
 
-    @property
-    def steps(self) -> list[StepMetrics]:
-        return [self._steps[step] for step in sorted(self._steps)]
+    def _take(self, metrics: StepMetrics) -> None:
+        """At the end as a rule: a look must not cost more the longer the run is."""
+        place = bisect_left(self.steps, metrics.step, key=lambda known: known.step)
+        known = place < len(self.steps) and self.steps[place].step == metrics.step
+        self.steps[place : place + known] = [metrics]
 
     def _new_lines(self) -> list[bytes]:
         try:
@@ -76,7 +79,7 @@ def progress_of(steps: Sequence[StepMetrics], total: int | None, now: datetime) 
         step=last.step,
         total_steps=total,
         epoch=last.epoch,
-        percent=min(100.0, round(100 * last.step / total, 2)) if total else None,
+        percent=_percent(last.step, total),
         loss=finite(last.loss),
         learning_rate=finite(last.learning_rate),
         tokens_per_second=finite(last.tokens_per_second),
@@ -86,12 +89,18 @@ def progress_of(steps: Sequence[StepMetrics], total: int | None, now: datetime) 
     )
 
 
+def before_first_step(stage: str, step: int, total: int | None) -> Progress:
+    """What is being done while nothing steps yet. `step`: what the attempt goes on from, so that a resume shows no fall to 0."""
+    return Progress(step=step, total_steps=total, percent=_percent(step, total), stage=stage[:MAX_STAGE])
+
+
+def _percent(step: int, total: int | None) -> float | None:
+    return min(100.0, round(100 * step / total, 2)) if total else None
+
+
 def _eta(steps: Sequence[StepMetrics], total: int | None) -> int | None:
-    timed = [metrics for metrics in steps if metrics.time is not None]
-    if total is None or len(timed) < 2:
-        return None
-    first, last = timed[0], timed[-1]
-    if first.time is None or last.time is None or last.step <= first.step:
+    first, last = steps[0], steps[-1]
+    if total is None or first.time is None or last.time is None or last.step <= first.step:
         return None
     pace = max(0.0, (last.time - first.time).total_seconds()) / (last.step - first.step)
     return round(max(0, total - last.step) * pace)

@@ -1,17 +1,13 @@
-"""From what the Kubeflow training operator puts into a pod to the arguments of torchrun, and the wait for the master."""
+"""From what the Kubeflow training operator puts into a pod to the arguments of torchrun. Pure."""
 
 from __future__ import annotations
 
-import socket
-import time
 from collections.abc import Mapping
 
 from kubetune_trainer.backends.base import Torchrun
-from kubetune_trainer.contract import Contract, FailureClass
-from kubetune_trainer.errors import ConfigurationError, TrainingError
+from kubetune_trainer.contract import Contract
+from kubetune_trainer.errors import ConfigurationError
 
-PROBE_SECONDS = 5.0
-PAUSE_SECONDS = 0.5
 DEFAULT_PORT = 23456  # the training operator's own default
 
 
@@ -52,29 +48,3 @@ def endpoint(environment: Mapping[str, str]) -> str:
     if not port.isdigit() or not 0 < int(port) < 65536:
         raise ConfigurationError("MASTER_PORT", port, "is no TCP port", "use a number from 1 to 65535")
     return f"{host}:{port}"
-
-
-def wait_for_master(run: Torchrun) -> None:
-    """Blocks a node other than the first until the master's port answers: DNS answers seconds before the port does.
-
-    Raises:
-        TrainingError: it did not within run.join_timeout_seconds (RendezvousTimeout).
-
-    """
-    if run.node_rank == 0 or run.endpoint is None:
-        return
-    host, _, port = run.endpoint.rpartition(":")
-    start = time.monotonic()
-    last = "never tried"
-    while (spent := time.monotonic() - start) < run.join_timeout_seconds:
-        try:
-            with socket.create_connection((host, int(port)), timeout=min(PROBE_SECONDS, run.join_timeout_seconds - spent)):
-                return
-        except OSError as error:
-            last = str(error)
-            time.sleep(min(PAUSE_SECONDS, run.join_timeout_seconds))
-    raise TrainingError(
-        FailureClass.RENDEZVOUS_TIMEOUT,
-        f"the master at {run.endpoint} did not answer within {run.join_timeout_seconds} s (last: {last}); "
-        "is its pod running, and may this pod reach it?",
-    )

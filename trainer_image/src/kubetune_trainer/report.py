@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +37,7 @@ class Throttle:
 
     def _event(self, report: Report) -> bool:
         before, after = (self.last.progress if self.last else None), report.progress
-        first = before is None and after is not None
+        first = after is not None and after.stage is None and (before is None or before.stage is not None)
         last = after is not None and after.step == after.total_steps and (before is None or before.step != after.step)
         checkpoints = self.last.checkpoints if self.last else ()
         return first or last or report.checkpoints != checkpoints
@@ -73,6 +74,19 @@ def interval_of(environment: Mapping[str, str] = os.environ) -> float:
     if not value >= 0:
         raise ConfigurationError(INTERVAL_ENV, text, "is no number of seconds", "set 0 or more, or leave it unset")
     return value
+
+
+@dataclass
+class Reports:
+    """All reports of one run pass here, so that together they are at most one an interval."""
+
+    reporter: Callable[[Report], None] | None
+    throttle: Throttle
+
+    def tell(self, report: Report) -> None:
+        """Publishes it if it is time for it."""
+        if self.throttle.due(report, time.monotonic()):
+            publish(self.reporter, report)
 
 
 def publish(reporter: Callable[[Report], None] | None, report: Report) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from kubetune.api.base import ApiModel
-from kubetune.api.template import Name
+from kubetune.api.template import Name, SecretReference
 
 Seconds = Annotated[int, Field(ge=1, le=2**31 - 1)]
 CleanPodPolicy = Literal["None", "Running", "All"]
@@ -19,8 +19,6 @@ Kind = Literal["SFTJob", "OSFTJob"]
 BACKOFF_LIMIT = 3
 CLEAN_POD_POLICY: CleanPodPolicy = "Running"
 TERMINATION_GRACE_PERIOD_SECONDS = 30
-
-NOT_SUPPORTED = "Not supported by this version: refused."
 
 
 class RunPolicy(ApiModel):
@@ -50,8 +48,9 @@ class RunPolicy(ApiModel):
     )
     progress_deadline_seconds: Seconds | None = Field(
         default=None,
-        description="Seconds without a new optimizer step after which the attempt counts as hung; with "
-        "template.serviceAccountName it counts from the first report. Default: no limit.",
+        description="Seconds without a new optimizer step after which the attempt counts as hung: the trainer ends it and tells "
+        "where its ranks stand, or the operator does 20 s later. Until the first step it counts from the start. "
+        "Default: no limit.",
     )
     termination_grace_period_seconds: Annotated[int, Field(ge=0, le=86400)] | None = Field(
         default=None, description="Seconds that a pod has to end after SIGTERM, 0 to 86400. Default: 30 (Kubernetes' own)."
@@ -97,6 +96,11 @@ class Checkpointing(ApiModel):
     keep: Annotated[int, Field(ge=1, le=100)] | None = Field(
         default=None, description="Full states that stay on disk, 1 to 100; the oldest go first. Default: 1."
     )
+    keep_weights: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        default=None,
+        description="Verified checkpoints of weights (Hugging Face directories, adapters) that stay on disk, 1 to 1000; the "
+        "oldest go first. Default: all.",
+    )
 
     @property
     def effective_every_epoch(self) -> bool:
@@ -133,7 +137,11 @@ Word = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 class TensorBoard(ApiModel):
     """TensorBoard event files."""
 
-    log_dir: Word | None = Field(default=None, description="Where they are written. Default: below the job's output.")
+    log_dir: Annotated[str, StringConstraints(pattern="^/", max_length=1024)] | None = Field(
+        default=None,
+        description="Where they are written: an absolute path in the pod. Default: tensorboard in the job's own directory of the "
+        "output, so that one log has all attempts.",
+    )
 
 
 class MLflow(ApiModel):
@@ -142,6 +150,11 @@ class MLflow(ApiModel):
     tracking_uri: Word | None = Field(default=None, description="Address of the server. Default: MLFLOW_TRACKING_URI.")
     experiment: Word | None = Field(default=None, description="Name of the experiment. Default: the namespace.")
     run_name: Word | None = Field(default=None, description="Name of the run. Default: the job's name.")
+    secret_ref: SecretReference | None = Field(
+        default=None,
+        description="Secret whose keys become environment variables of the trainer, "
+        "MLFLOW_TRACKING_TOKEN for instance. Default: none.",
+    )
 
 
 class WeightsAndBiases(ApiModel):
@@ -150,11 +163,15 @@ class WeightsAndBiases(ApiModel):
     project: Word | None = Field(default=None, description="Name of the project. Default: the namespace.")
     entity: Word | None = Field(default=None, description="User or team. Default: the API key's own.")
     run_name: Word | None = Field(default=None, description="Name of the run. Default: the job's name.")
+    secret_ref: SecretReference | None = Field(
+        default=None,
+        description="Secret whose keys become environment variables of the trainer: WANDB_API_KEY. Default: none.",
+    )
 
 
 class Tracking(ApiModel):
-    """Where the metrics are sent, beside the job's status."""
+    """Where the metrics are sent, beside the job's status: by the master, of all attempts into one run (docs/tracking.md)."""
 
-    tensorboard: TensorBoard | None = Field(default=None, description=f"TensorBoard event files. {NOT_SUPPORTED}")
-    mlflow: MLflow | None = Field(default=None, description=f"An MLflow run. {NOT_SUPPORTED}")
-    wandb: WeightsAndBiases | None = Field(default=None, description=f"A Weights & Biases run. {NOT_SUPPORTED}")
+    tensorboard: TensorBoard | None = Field(default=None, description="TensorBoard event files.")
+    mlflow: MLflow | None = Field(default=None, description="A run on an MLflow server.")
+    wandb: WeightsAndBiases | None = Field(default=None, description="A run at Weights & Biases.")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from kubetune.api.base import ApiModel
-from kubetune.api.policies import NOT_SUPPORTED, Checkpointing, ResumeFrom, RunPolicy, Tracking
+from kubetune.api.policies import Checkpointing, ResumeFrom, RunPolicy, Tracking
 from kubetune.api.resources import Resources
 from kubetune.api.template import Name, PodTemplate, SecretReference
 from kubetune.api.uri import MAX_URI
@@ -92,7 +92,11 @@ class JobSpec(ApiModel):
     resume_from: ResumeFrom | None = Field(
         default=None, description="Start from a checkpoint of an earlier job instead of spec.model."
     )
-    tracking: Tracking | None = Field(default=None, description=f"Where metrics are sent. {NOT_SUPPORTED}")
+    tracking: Tracking | None = Field(
+        default=None,
+        description="Where the metrics are sent beside the status: tensorboard, mlflow and wandb, each where its block is there; "
+        "one that is down or slow holds nothing up.",
+    )
     queue_name: Name | None = Field(
         default=None,
         description="Kueue LocalQueue of this namespace. The job waits there, phase Queued, until Kueue admits it: condition "

@@ -71,7 +71,7 @@ def size(count: int) -> str:
 
 def step_line(progress: Progress) -> str:
     """Where the training stands, in one line."""
-    return ", ".join([f"step {steps(progress)}", *figures(progress)])
+    return progress.stage or ", ".join([f"step {steps(progress)}", *figures(progress)])
 
 
 def steps(progress: Progress) -> str:

@@ -109,7 +109,7 @@ class Bar:
             total=progress.total_steps if progress else None,
             completed=progress.step if progress else 0,
             progress=progress,
-            note=BEFORE_THE_FIRST_STEP if status.phase in (Phase.STARTING, Phase.RUNNING) else "",
+            note=before_the_first_step(status),
             saved=max((c.step for c in status.checkpoints if c.kind == "full-state" and c.verified), default=0),
             since=time.monotonic() if progress != self._progress.tasks[0].fields["progress"] else self._since,
         )
@@ -122,10 +122,23 @@ class Bar:
 def current_progress(status: JobStatus) -> contract.Progress | None:
     """What the live attempt reported; an earlier attempt's is of the past."""
     progress, attempts = status.progress, status.attempts
-    if progress is None or status.phase not in (Phase.RUNNING, Phase.SUCCEEDED) or not attempts or not progress.step:
+    if (
+        progress is None
+        or status.phase not in (Phase.RUNNING, Phase.SUCCEEDED)
+        or not attempts
+        or not progress.step
+        or progress.stage
+    ):
         return None
     stale = progress.updated_time is not None and progress.updated_time < attempts[-1].started
     return None if stale else progress
+
+
+def before_the_first_step(status: JobStatus) -> str:
+    """What is being done, as the trainer says it; at its start an earlier attempt's figures may still be there."""
+    if status.phase not in (Phase.STARTING, Phase.RUNNING):
+        return ""
+    return (status.progress.stage if status.progress else None) or BEFORE_THE_FIRST_STEP
 
 
 def activity(status: JobStatus) -> str:

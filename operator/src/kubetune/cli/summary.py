@@ -34,7 +34,7 @@ def rows(job: Manifest, status: JobStatus, where: Callable[[str], str]) -> Rows:
 
 def facts(status: JobStatus) -> Iterator[tuple[str, str]]:
     progress = status.progress
-    if progress is not None:
+    if progress is not None and not progress.stage:
         loss = f", loss {progress.loss:.4g}" if progress.loss is not None else ""
         yield "Steps", f"{progress.step}/{progress.total_steps or '?'}{loss}"
     if status.start_time and status.completion_time:

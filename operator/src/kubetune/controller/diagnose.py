@@ -50,14 +50,20 @@ def diagnose(observed: Observation, settings: ControllerSettings, now: datetime)
 def root_cause(failures: list[Failure]) -> Failure:
     """The first one, unless it says nothing of its own and a later one names a root cause."""
     first = failures[0]
-    if first.failure_class in (FailureClass.BACKEND_ERROR, FailureClass.RENDEZVOUS_TIMEOUT):
+    if is_secondhand(first):
         return next((f for f in failures if f.failure_class in ROOT_CAUSES), first)
     return first
 
 
+def is_secondhand(failure: Failure) -> bool:
+    """Whether another pod may know better: a trainer that lost another node cannot know what that node died of."""
+    lost_another = failure.failure_class is FailureClass.NODE_LOST and failure.reason == FailureClass.NODE_LOST.value
+    return lost_another or failure.failure_class in (FailureClass.BACKEND_ERROR, FailureClass.RENDEZVOUS_TIMEOUT)
+
+
 def settled(observed: Observation, failure: Failure, settings: ControllerSettings, now: datetime) -> bool:
     """Whether no better diagnosis can be expected: every pod has ended, or those that still run have had their time."""
-    if failure.failure_class not in (FailureClass.BACKEND_ERROR, FailureClass.RENDEZVOUS_TIMEOUT):
+    if not is_secondhand(failure):
         return True
     ends = [pod.finished for pod in observed.pods if pod.failed and pod.finished]
     waiting = any(pod.running and not pod.failed for pod in observed.pods)

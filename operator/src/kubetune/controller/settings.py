@@ -32,6 +32,9 @@ class ControllerSettings:
     settle_seconds: float = 3.0
     """After a pod failed without a root cause of its own: how long the rest of the gang has to name one."""
 
+    hang_slack_seconds: float = 20.0
+    """How long after progressDeadlineSeconds the trainer itself has to end, with the stacks of its ranks in its outcome."""
+
     waiting_grace_seconds: float = 120.0
     """How long a container may wait with an image or configuration error before the attempt fails: registries hiccup."""
 

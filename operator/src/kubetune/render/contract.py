@@ -6,7 +6,7 @@ from kubetune.api import Job
 from kubetune.api.identity import output_subdir, procs_per_node, spec_hash
 from kubetune.render.paths import output_dir, path_in_pod, uri_below
 from kubetune.render.plan import AttemptPlan, RenderSettings
-from kubetune_trainer.contract import CheckpointPolicy, Contract, JobIdentity
+from kubetune_trainer.contract import CheckpointPolicy, Contract, JobIdentity, MLflow, TensorBoard, Tracking, WeightsAndBiases
 
 
 def build_contract(job: Job, attempt: AttemptPlan, settings: RenderSettings) -> Contract:
@@ -34,6 +34,8 @@ def build_contract(job: Job, attempt: AttemptPlan, settings: RenderSettings) -> 
         training=job.spec.training.given(),
         checkpoint=checkpoint_policy(job),
         resume_from=tuple(path_in_pod(uri, settings) for uri in attempt.resume_from),
+        tracking=tracking(job, output_dir(job.spec.output.uri, output_subdir(job), settings)),
+        hang_seconds=job.spec.run_policy.progress_deadline_seconds,
         grace_seconds=job.spec.run_policy.effective_termination_grace_period_seconds,
         report="api",
         earlier_checkpoints=attempt.checkpoints,
@@ -57,6 +59,24 @@ def model_uri(job: Job, attempt: AttemptPlan) -> str:
     return uri
 
 
+def tracking(job: Job, directory: str) -> Tracking | None:
+    """spec.tracking with its defaults; the trackers are named after the job, whose attempts share one run."""
+    given = job.spec.tracking
+    if given is None:
+        return None
+    name, namespace = job.metadata.name, job.metadata.namespace
+    board, flow, wandb = given.tensorboard, given.mlflow, given.wandb
+    return Tracking(
+        tensorboard=TensorBoard(log_dir=board.log_dir or f"{directory}/tensorboard") if board else None,
+        mlflow=MLflow(tracking_uri=flow.tracking_uri, experiment=flow.experiment or namespace, run_name=flow.run_name or name)
+        if flow
+        else None,
+        wandb=WeightsAndBiases(project=wandb.project or namespace, entity=wandb.entity, run_name=wandb.run_name or name)
+        if wandb
+        else None,
+    )
+
+
 def checkpoint_policy(job: Job) -> CheckpointPolicy:
     """spec.checkpoint, by the trainer's names. training.accelerateFullStateAtEpoch is the usage document's name of everyEpoch."""
     given = job.spec.checkpoint
@@ -69,4 +89,5 @@ def checkpoint_policy(job: Job) -> CheckpointPolicy:
         every_minutes=given.every_minutes,
         on_preemption=given.on_preemption is not False,
         keep=given.effective_keep,
+        keep_weights=given.keep_weights,
     )

@@ -107,7 +107,9 @@ def without_references(document: str) -> str:
 
 def secrets(job: Job) -> list[V1EnvFromSource]:
     """The Secrets named by secretRef, each once: their keys become variables (HF_TOKEN, AWS_ACCESS_KEY_ID ...)."""
-    sources = (job.spec.model, job.spec.dataset, job.spec.output)
+    tracking = job.spec.tracking
+    trackers = (tracking.mlflow, tracking.wandb) if tracking else ()
+    sources = (job.spec.model, job.spec.dataset, job.spec.output, *trackers)
     refs = (source.secret_ref for source in sources if source is not None)
     names = dict.fromkeys(ref.name for ref in refs if ref is not None)
     return [V1EnvFromSource(secret_ref=V1SecretEnvSource(name=name)) for name in names]

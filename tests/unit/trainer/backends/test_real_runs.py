@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -13,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from backend_runs import BACKENDS, EPOCHS, RATIO, STEPS_PER_EPOCH, Trained, free_port, left_behind, plan, train, weights
+from backend_runs import BACKENDS, EPOCHS, RATIO, STEPS_PER_EPOCH, Trained, plan, train, weights
 from osft_math import measure
 from transformers import AutoModelForCausalLM
 
@@ -100,34 +98,6 @@ def test_two_processes_train_what_one_does(base: Trained, tmp_path: Path) -> Non
     assert both.losses == pytest.approx(base.losses, rel=1e-3)
     assert distance(base.final, both.final) < 1e-3
     assert [c.step for c in both.found if c.kind == "full-state"] == list(range(1, TOTAL))
-
-
-NODE = """
-import sys; sys.path.insert(0, {support!r})
-from pathlib import Path
-from backend_runs import plan, train
-from kubetune_trainer.backends.base import Torchrun
-run = Torchrun(nnodes=2, node_rank={rank}, rdzv_id="two-nodes", endpoint={endpoint!r}, join_timeout_seconds=120)
-trained = train(plan("osft", Path({model!r}), Path({data!r}), Path({out!r}), torchrun=run))
-"""
-
-
-def test_two_launchers_train_what_one_does(osft_run: Trained, tmp_path: Path) -> None:
-    run, endpoint = osft_run.run, f"127.0.0.1:{free_port()}"
-    support = str(Path(__file__).parents[3] / "support")
-    places = {"support": support, "model": str(run.model_dir), "data": str(run.data_file), "out": str(tmp_path / "run")}
-    nodes = [
-        subprocess.Popen([sys.executable, "-c", NODE.format(rank=rank, endpoint=endpoint, **places)], stdout=subprocess.DEVNULL)
-        for rank in (1, 0)  # the second node first: it waits for the master's port
-    ]
-    assert [node.wait() for node in nodes] == [0, 0]
-    both = left_behind(plan("osft", run.model_dir, run.data_file, tmp_path / "run"))
-    second = left_behind(
-        plan("osft", run.model_dir, run.data_file, tmp_path / "run", torchrun=Torchrun(nnodes=2, node_rank=1, endpoint=endpoint))
-    )
-    assert both.losses == pytest.approx(osft_run.losses, rel=1e-3)
-    assert second.losses == both.losses  # each node logs the same steps into a file of its own
-    assert distance(osft_run.final, both.final) < 1e-3
 
 
 def test_osft_leaves_the_frozen_directions_alone(osft_run: Trained) -> None:

@@ -33,8 +33,8 @@ def test_the_first_that_is_whole(tmp_path: Path):
 
     assert choice.path == Path(whole)
     assert choice.step == 6
-    assert [text.split(": ")[0] for text in choice.rejected] == [missing, torn]
-    assert "3 bytes instead of 7" in choice.rejected[1]
+    assert [(str(r.path), r.damaged) for r in choice.rejected] == [(missing, False), (torn, True)]
+    assert "3 bytes instead of 7" in str(choice.rejected[1])
 
 
 def test_none(tmp_path: Path):
@@ -58,7 +58,9 @@ def test_what_does_not_fit(tmp_path: Path, change: dict[str, Any], says: str):
     choice = choose([state(tmp_path / "a", **change)], FIT)
 
     assert choice.path is None
-    assert says in choice.rejected[0]
+    assert says in str(choice.rejected[0])
+    assert not choice.rejected[0].damaged
+    assert (choice.resized is not None) == ("world_size" in change)
 
 
 def test_the_library_knows_no_spec_and_perhaps_no_total(tmp_path: Path):

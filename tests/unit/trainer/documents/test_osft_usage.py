@@ -33,7 +33,15 @@ def with_reasoning(index: int, row: dict[str, Any]) -> None:
 
 
 def test_unmasked_messages(places: dict[str, str], write: Write) -> None:
-    data = osft(**{**places, "data_path": str(write(with_reasoning))}, **SMALL, unmask_messages=True).data
+    """In the form of the document's error handling, which catches nothing here."""
+    said, data = "trained", None
+    try:
+        data = osft(**{**places, "data_path": str(write(with_reasoning))}, **SMALL, unmask_messages=True).data
+    except ValueError as error:
+        said = f"Configuration error: {error}"
+    except Exception as error:  # noqa: BLE001 - the document's form
+        said = f"Training error: {error}"
+    assert said == "trained"
     assert data is not None
     assert data.kept == 24
     assert data.tokens_in_loss / data.tokens > 0.5  # all but the system's words and the template's marks
@@ -120,7 +128,6 @@ def test_discovery() -> None:
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({}, "trained"),
         ({"data_path": "/not/there"}, "Configuration error: data_path: '/not/there' does not exist"),
         ({"unfreeze_rank_ratio": 2.0}, "Configuration error: unfreeze_rank_ratio: 2.0 is refused"),
     ],

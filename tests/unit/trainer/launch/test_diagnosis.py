@@ -15,8 +15,8 @@ def launch(tmp_path: Path, nodes: int = 1, rank: int = 0) -> Launch:
     return Launch(Torchrun(nnodes=nodes, node_rank=rank, endpoint="m:1" if nodes > 1 else None), tmp_path / f"node-{rank}")
 
 
-def ended(log_dir: Path, *ends: tuple[int, int], oom: int = 0, error: str | None = None) -> None:
-    AgentEvidence(9.0, tuple(RankEnd(*end) for end in ends), oom, error).write(log_dir)
+def ended(log_dir: Path, *ends: tuple[int, int], error: str | None = None) -> None:
+    AgentEvidence(9.0, tuple(RankEnd(*end) for end in ends), error).write(log_dir)
 
 
 @pytest.mark.parametrize(
@@ -63,25 +63,56 @@ def test_a_killed_rank_outweighs_the_consequences_and_names_signal_and_exit_code
 
 def test_a_rank_killed_for_memory_is_told_by_the_kernels_own_count(tmp_path: Path) -> None:
     it = launch(tmp_path)
-    ended(it.log_dir, (1, -9), oom=1)
-    assert diagnose(it, 1).failure_class is FailureClass.HOST_OOM
+    ended(it.log_dir, (1, -9))
+    assert diagnose(it, 1, oom_kills=1).failure_class is FailureClass.HOST_OOM
+    assert diagnose(it, 1, oom_kills=0).failure_class is FailureClass.BACKEND_ERROR
+
+
+def test_a_loader_of_data_killed_for_memory_is_told_by_the_kernels_own_count(tmp_path: Path) -> None:
+    it = launch(tmp_path)
+    RankError(1.0, 0, "RuntimeError: DataLoader worker (pid 7) is killed by signal: Killed. ", "tb").write(it.log_dir)
+    ended(it.log_dir, (0, 1))
+    assert diagnose(it, 1, oom_kills=1).failure_class is FailureClass.HOST_OOM
+    assert diagnose(it, 1, oom_kills=0).failure_class is FailureClass.BACKEND_ERROR
+
+
+def test_a_torchrun_that_was_killed_itself_is_told(tmp_path: Path) -> None:
+    it = launch(tmp_path)
+    assert str(diagnose(it, -9)) == "torchrun was killed by signal 9 (exit code 137)"
+    assert diagnose(it, -9, oom_kills=1).failure_class is FailureClass.HOST_OOM
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_signal_to_every_process_of_a_node_that_is_told_to_end_is_no_failure(tmp_path: Path, asked: bool) -> None:
+    expected = FailureClass.PREEMPTED if asked else FailureClass.BACKEND_ERROR
+    for number, evidence in enumerate(
+        (
+            lambda d: ended(d, (0, -15)),
+            lambda d: ended(d, (0, -2)),
+            lambda d: ended(d, error="SignalException: Process 7 got signal: 15"),
+            lambda d: RankError(1.0, 0, "KeyboardInterrupt: ", "tb").write(d),
+        )
+    ):
+        it = Launch(Torchrun(), tmp_path / str(number))
+        evidence(it.log_dir)
+        if asked:
+            (it.log_dir / "save-and-end").touch()
+        assert diagnose(it, 1).failure_class is expected
 
 
 def test_the_kernels_count_of_memory_kills_is_read_where_there_is_one(tmp_path: Path) -> None:
-    events = tmp_path / "memory.events"
-    events.write_text("low 0\nhigh 0\nmax 12\noom 2\noom_kill 2\noom_group_kill 0\n")
-    assert oom_kills(events) == 2
-    assert oom_kills(tmp_path / "missing") == 0
-
-
-def test_the_cause_on_another_node_is_found_beside_our_logs(tmp_path: Path) -> None:
-    it = launch(tmp_path, nodes=2)
-    RankError(1.0, 0, LOST, "lost").write(it.log_dir)
-    ended(it.log_dir, (0, 1))
-    RankError(0.5, 1, "OSError: [Errno 28] No space left on device", "full").write(tmp_path / "node-1")
-    error = diagnose(it, 1)
-    assert error.failure_class is FailureClass.DISK_FULL
-    assert "rank 1" in str(error)
+    mine = tmp_path / "cgroup"
+    mine.write_text("0::/\n")
+    assert oom_kills(tmp_path / "none", mine) == 0
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "memory.events").write_text("low 0\nhigh 0\nmax 12\noom 2\noom_kill 2\noom_group_kill 0\n")
+    assert oom_kills(tmp_path / "two", mine) == 2
+    mine.write_text("4:memory:/pods/a\n1:cpu:/\n0::/\n")
+    (tmp_path / "one" / "memory" / "pods" / "a").mkdir(parents=True)
+    (tmp_path / "one" / "memory" / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 5\n")
+    assert oom_kills(tmp_path / "one", mine) == 5  # a container's own group is its root
+    (tmp_path / "one" / "memory" / "pods" / "a" / "memory.oom_control").write_text("oom_kill 3\n")
+    assert oom_kills(tmp_path / "one", mine) == 3
 
 
 def test_torchruns_own_failure_is_told(tmp_path: Path) -> None:

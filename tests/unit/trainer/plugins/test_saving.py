@@ -27,7 +27,13 @@ def test_a_state_gets_its_place_whole_and_says_what_it_holds(tmp_path: Path) -> 
     final = save(tmp_path / "full_state", 7)
     assert final.name == "step_7"
     assert (final / "weights").read_text() == "7"
-    assert json.loads((final / STATE_FILE).read_text()) == {"step": 7, "epoch": 0, "samples_seen": 56.0, "world_size": 2}
+    assert json.loads((final / STATE_FILE).read_text()) == {
+        "step": 7,
+        "epoch": 0,
+        "samples_seen": 56.0,
+        "world_size": 2,
+        "seconds": None,
+    }
 
 
 def test_the_newest_states_are_kept_by_step_not_by_name(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_an_upload_that_was_torn_is_never_resumed_from(store_of: Any, server: S3
 
     choice = store_of(attempt=2).choose([uri(store, 10), uri(store, 5)], FIT)
     assert choice.step == 5
-    assert choice.rejected == (f"{uri(store, 10)}: has no {MANIFEST_NAME}: its upload was not finished",)
+    assert list(map(str, choice.rejected)) == [f"{uri(store, 10)}: has no {MANIFEST_NAME}: its upload was not finished"]
 
     store._put = put
     store.seal(directory, manifest, last=True)  # tried again, and only what lacks is sent
@@ -112,7 +112,8 @@ def test_a_state_that_lost_a_file_is_passed_over(store_of: Any, server: S3Server
         shutil.rmtree(store.local)  # else the copy on this disk is right, and would do
     choice = store_of(attempt=2).choose([uri(store, 10), uri(store, 5)], FIT)
     assert choice.step == 5
-    assert "a.bin" in choice.rejected[0]
+    assert "a.bin" in choice.rejected[0].problem
+    assert (choice.rejected[0].path, choice.rejected[0].damaged) == (uri(store, 10), True)
     assert server.process is not None
 
 
@@ -132,8 +133,9 @@ def test_a_state_that_does_not_fit_is_not_downloaded(store_of: Any):
     shutil.rmtree(store.local)
     choice = store_of(attempt=2).choose([uri(store, 5), "s3://box/elsewhere/step_1"], Fit("sft", 8))
     assert choice.path is None
-    assert "written by 2 ranks, this run has 8" in choice.rejected[0]
-    assert "does not lie below" in choice.rejected[1]
+    assert "written by 2 ranks, this run has 8" in choice.rejected[0].problem
+    assert choice.resized is choice.rejected[0]
+    assert "does not lie below" in choice.rejected[1].problem
     assert not store.local.exists()
 
 

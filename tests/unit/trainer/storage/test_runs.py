@@ -16,6 +16,7 @@ from signal_handlers import kept_handlers
 from waiting import until
 
 from kubetune_trainer.backends.base import Torchrun
+from kubetune_trainer.checkpoints.ledger import LEDGER_NAME, read_ledger
 from kubetune_trainer.contract import MANIFEST_NAME, CheckpointPolicy, FailureClass, Report
 from kubetune_trainer.earlier import RECORD, RunRecord
 from kubetune_trainer.errors import ConfigurationError, TrainingError
@@ -60,6 +61,10 @@ def call(server: S3Server, tmp_path: Path, plan_of: Any) -> Iterator[Any]:
         yield make
 
 
+def files(server: S3Server) -> list[Path]:
+    return [path for path in (server.buckets / "box" / "job").rglob("*") if path.is_file()]
+
+
 def manifests(server: S3Server) -> set[str]:
     box = server.buckets / "box"
     return {str(path.parent.relative_to(box)) for path in box.rglob(MANIFEST_NAME)}
@@ -81,7 +86,7 @@ def test_a_run_succeeds_once_its_checkpoint_is_in_the_store(attempt: Any, server
     assert [c.uri for c in reports[-1].checkpoints if c.kind == "full-state"] == ["s3://box/job/attempt-1/full_state/step_5"]
 
 
-def test_the_next_attempt_goes_on_from_the_store_on_an_empty_disk(attempt: Any, tmp_path: Path):
+def test_the_next_attempt_goes_on_from_the_store_on_an_empty_disk(attempt: Any, server: S3Server, tmp_path: Path):
     broken = ScriptedBackend(stop_after=7, error=TrainingError(FailureClass.NODE_LOST, "gone"))
     with pytest.raises(RunFailedError) as caught:
         run_training(attempt(broken))
@@ -95,6 +100,30 @@ def test_the_next_attempt_goes_on_from_the_store_on_an_empty_disk(attempt: Any, 
     assert backend.runs[0].node_output
     assert result.resumed_from == states[0]
     assert result.reached_end
+    refused, resumed = (entry for entry in result.ledger if entry.event in ("refused", "resumed"))
+    assert (refused.checkpoint, resumed.checkpoint) == ("s3://box/job/attempt-1/full_state/step_9", states[0])
+    ledgers = [server.buckets / "box" / "job" / f"attempt-{number}" for number in (1, 2)]
+    assert [next((e.attempt, e.event) for e in read_ledger(each).entries) for each in ledgers] == [(1, "attempt"), (2, "attempt")]
+    assert [read_ledger(each).entries[-1].event for each in ledgers] == ["ended", "ended"]
+
+
+def test_what_lies_beside_the_checkpoints_is_not_uploaded(attempt: Any, server: S3Server):
+    run_training(attempt(ScriptedBackend()))
+    names = {path.relative_to(server.buckets / "box" / "job" / "attempt-1").parts[0] for path in files(server)}
+    assert names == {"hf_format", "full_state", LEDGER_NAME}
+
+
+def test_a_state_that_a_newer_attempts_replaces_leaves_the_store(attempt: Any, server: S3Server, tmp_path: Path):
+    with pytest.raises(RunFailedError) as caught:
+        run_training(attempt(ScriptedBackend(epochs=4, stop_after=7, error=TrainingError(FailureClass.NODE_LOST, "gone"))))
+    state = next(c.uri for c in caught.value.result.checkpoints if c.kind == "full-state")
+    shutil.rmtree(tmp_path / "disk")
+    result = run_training(attempt(ScriptedBackend(epochs=4), number=2, resume_from=(state,), checkpoint=CheckpointPolicy(keep=1)))
+    assert result.resumed_from == state
+    assert "job/attempt-1/full_state/step_5" not in manifests(server)
+    assert not [path for path in files(server) if "attempt-1/full_state" in path.as_posix()]
+    assert ("removed", "attempt-1/full_state/step_5") in [(entry.event, entry.checkpoint) for entry in result.ledger]
+    assert not (tmp_path / "disk" / "attempt-1" / "full_state" / "step_5").exists()
 
 
 def test_only_so_many_full_states_stay_in_the_store(attempt: Any, server: S3Server):

@@ -24,7 +24,15 @@ class Torchrun:
     node_rank: int = 0
     rdzv_id: str = "0"
     endpoint: str | None = None
-    join_timeout_seconds: int = 600  # how long to wait for the master's port, and the master for the other nodes
+    join_timeout_seconds: int = 600  # how long all nodes together wait for the last of them
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a run may go without a new step."""
+
+    seconds: float
+    since: float  # time.monotonic() from which the first step is waited for
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,9 @@ class BackendRun:
     checkpoint: CheckpointPolicy = field(default_factory=CheckpointPolicy)
     node_output: bool = False  # each node has an output_dir of its own, and keeps its shards of a full state there
     resume_from: Path | None = None  # a verified full state of an earlier attempt: read, never written
+    patience: Patience | None = None  # None: for ever
     further: Mapping[str, Any] = field(default_factory=dict)  # the backend's own arguments, by its names (backends.further)
+    cache_dir: Path | None = None  # where a backend may keep what later runs can use; None: nowhere
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,7 @@ class FoundCheckpoint:
     kind: CheckpointKind
     step: int  # optimizer steps that it holds, over the whole run
     epoch: int | None  # complete epochs that it holds
+    seconds: float | None = None  # for which saving it held up the training, where that is known
 
 
 class Backend(Protocol):

@@ -12,6 +12,7 @@ from typing import Any
 
 from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint
 from kubetune_trainer.contract import CheckpointKind
+from kubetune_trainer.launch.command import Launch
 from kubetune_trainer.launch.evidence import STOP_FILE
 from kubetune_trainer.plugins.ranks import NODE_OUTPUT_ENV
 from kubetune_trainer.plugins.saving import STATE_FILE
@@ -24,6 +25,20 @@ DEFAULT_EPOCHS = 1  # both backends'
 def node_log_dir(run: BackendRun) -> Path:
     """Rank logs of this node. Beside those of the other nodes, so that the master can tell what ended another node."""
     return run.output_dir / "logs" / f"node-{run.torchrun.node_rank}"
+
+
+def launch(run: BackendRun, metrics_file: Path, environment: Mapping[str, str] | None = None, **more: Any) -> Launch:
+    """`environment`: beside what the plug-ins that save must know. `more`: Launch's own fields."""
+    environment = {**(environment or {}), **({NODE_OUTPUT_ENV: "1"} if run.node_output else {})}
+    return Launch(
+        run.torchrun,
+        node_log_dir(run),
+        run.device,
+        environment=environment,
+        metrics_file=metrics_file,
+        patience=run.patience,
+        **more,
+    )
 
 
 def stop_file(run: BackendRun) -> Path | None:
@@ -58,11 +73,6 @@ def warn_without_flash_attention(run: BackendRun) -> None:
         log.warning("flash_attn is not installed: training works without it, but slower and with more memory")
 
 
-def environment_of(run: BackendRun) -> dict[str, str]:
-    """What the plug-ins that save must know."""
-    return {NODE_OUTPUT_ENV: "1"} if run.node_output else {}
-
-
 def callbacks(run: BackendRun, listener: Any) -> list[Any]:
     """The caller's, after our `listener`."""
     return [listener, *(run.further.get("callbacks") or [])]
@@ -90,4 +100,4 @@ def found_checkpoint(path: Path, kind: CheckpointKind) -> FoundCheckpoint | None
         state = json.loads((path / STATE_FILE).read_text())
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return FoundCheckpoint(path, kind, state["step"], state["epoch"])
+    return FoundCheckpoint(path, kind, state["step"], state["epoch"], state.get("seconds"))

@@ -11,6 +11,7 @@ from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint, StepMetr
 from kubetune_trainer.backends.further import Further, further_of, refusals
 from kubetune_trainer.launch.command import Launch
 from kubetune_trainer.launch.run import launch_training
+from kubetune_trainer.plugins.no_own_trackers import import_without_trackers
 
 NAMES = {
     "num_epochs": "num_epochs",
@@ -57,6 +58,7 @@ class InstructLabTraining:
 
     def run(self, run: BackendRun) -> None:
         """See Backend.run."""
+        import_without_trackers("instructlab.training")
         from instructlab.training import main_ds
         from instructlab.training.config import TorchrunArgs
 
@@ -67,6 +69,7 @@ class InstructLabTraining:
 
     def further(self) -> Further:
         """See TakesFurther.further."""
+        import_without_trackers("instructlab.training")
         from instructlab.training import main_ds
         from instructlab.training.config import TrainingArgs
 
@@ -153,14 +156,17 @@ def launch_of(run: BackendRun) -> Launch:
     at_epoch = run.checkpoint.every_epoch and run.parameters.get("accelerate_full_state_at_epoch") is not False
     resume_from = str(run.resume_from) if run.resume_from else None
     plugins: dict[str, Mapping[str, Any]] = {
-        "periodic_save_sft": {**run.checkpoint.model_dump(), "every_epoch": at_epoch, "resume_from": resume_from},
+        "no_own_trackers": {"module": "instructlab.training"},
+        "periodic_save_sft": {**run.checkpoint.of_full_states(), "every_epoch": at_epoch, "resume_from": resume_from},
         "written_metrics": {"module": "instructlab.training.async_logger"},
     }
+    if run.further.get("validation_split"):
+        plugins["validation_loss"] = {}
     if not common.uses_flash_attention(run):
         plugins["even_minibatches"] = {}
     if run.device == "cpu":
         plugins["loader_workers"] = {"count": 0}
-    return Launch(run.torchrun, common.node_log_dir(run), run.device, plugins, common.environment_of(run))
+    return common.launch(run, InstructLabTraining().metrics_file(run), plugins=plugins)
 
 
 def listener() -> Any:

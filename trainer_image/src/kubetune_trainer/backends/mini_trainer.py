@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,8 +12,11 @@ from typing import Any, ClassVar
 from kubetune_trainer.backends import common
 from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint, StepMetrics
 from kubetune_trainer.backends.further import Further, further_of, refusals
+from kubetune_trainer.data.settings import GIB, OFF
+from kubetune_trainer.errors import ConfigurationError
 from kubetune_trainer.launch.command import Launch
 from kubetune_trainer.launch.run import launch_training
+from kubetune_trainer.plugins.no_own_trackers import import_without_trackers
 
 NAMES = {
     "effective_batch_size": "batch_size",
@@ -46,7 +50,10 @@ TAKEN = {
 """TrainingArgs' fields that a caller cannot set, and why or what instead."""
 
 SVD_CACHE_ENV = "KUBETUNE_SVD_CACHE"
-"""A directory for the decomposed matrices, which jobs may share; not set: none is kept."""
+"""A directory for the decomposed matrices, which jobs may share, or off. Not set: BackendRun.cache_dir."""
+
+SVD_CACHE_GIB_ENV, SVD_CACHE_GIB = "KUBETUNE_SVD_CACHE_GIB", 50.0
+"""Its size in GiB above which the least recently used go."""
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +67,7 @@ class MiniTrainer:
 
     def run(self, run: BackendRun) -> None:
         """See Backend.run."""
+        import_without_trackers("mini_trainer")
         from mini_trainer import api_train
         from mini_trainer.training_types import TorchrunArgs
 
@@ -72,6 +80,7 @@ class MiniTrainer:
 
     def further(self) -> Further:
         """See TakesFurther.further."""
+        import_without_trackers("mini_trainer")
         from mini_trainer import api_train
         from mini_trainer.training_types import TrainingArgs
 
@@ -128,16 +137,34 @@ def training_args(run: BackendRun) -> Any:
 
 def launch_of(run: BackendRun) -> Launch:
     plugins: dict[str, Mapping[str, Any]] = {
+        "no_own_trackers": {"module": "mini_trainer"},
         "tied_embeddings": {},
         "computed_buffers": {},
-        "periodic_save_osft": run.checkpoint.model_dump(),
+        "periodic_save_osft": run.checkpoint.of_full_states(),
         "written_metrics": {"module": "mini_trainer.async_structured_logger"},
     }
-    if cache := os.environ.get(SVD_CACHE_ENV):
-        plugins["svd_cache"] = {"directory": cache}
+    plugins["svd_cache"] = svd_cache(run, os.environ)
     # its switch for sdpa where flash_attn is missing
     environment = {} if common.uses_flash_attention(run) else {"TESTING": "true"}
-    return Launch(run.torchrun, common.node_log_dir(run), run.device, plugins, environment | common.environment_of(run))
+    return common.launch(run, MiniTrainer().metrics_file(run), plugins=plugins, environment=environment)
+
+
+def svd_cache(run: BackendRun, environment: Mapping[str, str]) -> dict[str, Any]:
+    """The plug-in's arguments.
+
+    Raises:
+        ConfigurationError: the size is no positive number.
+
+    """
+    named, size = environment.get(SVD_CACHE_ENV), environment.get(SVD_CACHE_GIB_ENV)
+    try:
+        gib = SVD_CACHE_GIB if size is None else float(size)
+    except ValueError:
+        gib = 0.0
+    if not 0 < gib < math.inf:
+        raise ConfigurationError(SVD_CACHE_GIB_ENV, size, "is no positive number of GiB", "set for instance 50, or leave it unset")
+    place = Path(named).expanduser().absolute() if named else run.cache_dir and run.cache_dir / "svd"
+    return {"directory": None if named == OFF or place is None else str(place), "limit": int(gib * GIB)}
 
 
 def listener() -> Any:

@@ -19,6 +19,7 @@ DISTRIBUTIONS = ("kubetune", "torch", "transformers", "accelerate")
 """Whose versions every manifest names, beside the backend's own."""
 
 CHUNK = 8 * 2**20  # bytes read at a time
+LINE_BYTES = 256  # of one file in the manifest, beside its name
 
 
 class File(Message):
@@ -53,6 +54,7 @@ class Manifest(Message):
 def write_manifest(directory: Path, manifest: Manifest, distributions: Sequence[str] = ()) -> Manifest:
     """Hashes every file below the directory and puts the manifest beside them; returns it with files and versions filled in.
 
+    Every file is on the disk, and not in its cache alone, before the manifest is: what it promises outlives a power cut.
     `distributions`: the backend's, whose versions are named beside our own.
 
     Raises:
@@ -61,15 +63,28 @@ def write_manifest(directory: Path, manifest: Manifest, distributions: Sequence[
     """
     _make_readable(directory)
     versions = _versions((*DISTRIBUTIONS, *distributions))
-    complete = manifest.model_copy(update={"files": tuple(_describe(directory)), "versions": versions})
     target, scratch = directory / MANIFEST_NAME, directory / f".{MANIFEST_NAME}.writing"
     with scratch.open("w") as file:
-        json.dump(complete.model_dump(mode="json", by_alias=True, exclude_none=True), file, indent=2, sort_keys=True)
-        file.write("\n")
+        file.write(" " * sum(LINE_BYTES + len(path.name) for path in directory.rglob("*")))  # is there room, before the hashing
+        file.flush()
+        complete = manifest.model_copy(update={"files": tuple(_describe(directory)), "versions": versions})
+        file.seek(0)
+        file.truncate()
+        file.write(text_of(complete))
         file.flush()
         os.fsync(file.fileno())
     scratch.replace(target)
     return complete
+
+
+def text_of(manifest: Manifest) -> str:
+    """As it is written down."""
+    return json.dumps(manifest.model_dump(mode="json", by_alias=True, exclude_none=True), indent=2, sort_keys=True) + "\n"
+
+
+def seal_of(manifest: Manifest) -> str:
+    """The SHA-256 of the manifest itself: it stands for all that the checkpoint holds."""
+    return hashlib.sha256(text_of(manifest).encode()).hexdigest()
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -125,6 +140,7 @@ def _describe(directory: Path) -> Iterator[File]:
     for path in sorted(directory.rglob("*")):
         if path.is_file() and MANIFEST_NAME not in path.name:
             relative = path.relative_to(directory).as_posix()
+            _settle(path)
             yield File(path=relative, bytes=path.stat().st_size, sha256=_sha256(path))
 
 
@@ -134,6 +150,12 @@ def _sha256(path: Path) -> str:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def _settle(path: Path) -> None:
+    """Has the kernel write the file out."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _versions(distributions: Sequence[str]) -> dict[str, str]:

@@ -20,41 +20,70 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class Rejected:
+    """A state that is not gone on from. `damaged`: it is not what its manifest says; `resized`: only its world size differs."""
+
+    path: Path | str  # a URI in a store
+    problem: str
+    damaged: bool = False
+    resized: Manifest | None = None
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}"
+
+
+@dataclass(frozen=True)
 class Choice:
     """The state chosen, if any, and why each better one was not."""
 
     path: Path | None = None
     manifest: Manifest | None = None
-    rejected: tuple[str, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
 
     @property
     def step(self) -> int:
         """Optimizer steps that are done already."""
         return self.manifest.step if self.manifest else 0
 
+    @property
+    def resized(self) -> Rejected | None:
+        """What would have been gone on from at another world size; None where a state was chosen."""
+        return next((r for r in self.rejected if r.resized), None) if self.path is None else None
+
 
 def choose(candidates: Sequence[str], fit: Fit) -> Choice:
     """The first candidate whose files are all as its manifest says and that fits; every node comes to the same choice."""
-    rejected: list[str] = []
+    rejected: list[Rejected] = []
     for candidate in candidates:
         path = Path(candidate)
-        problem = _problem(path, fit)
+        problem = examine(path, fit)
         if problem is None:
             return Choice(path, read_manifest(path), tuple(rejected))
-        rejected.append(f"{candidate}: {problem}")
+        rejected.append(problem)
     return Choice(rejected=tuple(rejected))
 
 
-def _problem(path: Path, fit: Fit) -> str | None:
-    """Cheap checks first: hashing reads the whole state."""
+def examine(path: Path, fit: Fit) -> Rejected | None:
+    """Why not; cheap checks first: hashing reads the whole state."""
     try:
-        reason = unfit(read_manifest(path), fit)
+        manifest = read_manifest(path)
     except (OSError, ValueError):
-        return check_manifest(path)[0]
+        return Rejected(path, check_manifest(path)[0], damaged=path.is_dir())
+    reason = unfit(manifest, fit)
     if reason is not None:
-        return reason
+        return Rejected(path, reason)
     problems = check_manifest(path)
-    return "; ".join(problems[:3]) if problems else None
+    if problems:
+        return Rejected(path, "; ".join(problems[:3]), damaged=True)
+    return other_size(path, manifest, fit)
+
+
+def other_size(path: Path | str, manifest: Manifest, fit: Fit) -> Rejected | None:
+    """The last thing to look at: whoever is told of it may go on from that state's weights."""
+    if manifest.world_size == fit.world_size:
+        return None
+    problem = f"was written by {manifest.world_size} ranks, this run has {fit.world_size}: its optimizer is kept by rank"
+    return Rejected(path, problem, resized=manifest)
 
 
 def unfit(manifest: Manifest, fit: Fit) -> str | None:
@@ -65,8 +94,6 @@ def unfit(manifest: Manifest, fit: Fit) -> str | None:
         return f"is of {manifest.algorithm}, this run is {fit.algorithm}"
     if fit.spec_hash and manifest.job and manifest.job.spec_hash != fit.spec_hash:
         return "was written under another training spec"
-    if manifest.world_size != fit.world_size:
-        return f"was written by {manifest.world_size} ranks, this run has {fit.world_size}: its optimizer is kept by rank"
     if fit.total_steps is not None and manifest.step >= fit.total_steps:
         return f"is at step {manifest.step} of {fit.total_steps}: nothing is left to train"
     return None

@@ -18,6 +18,7 @@ from kubetune_trainer.data.sample import Sample, sample
 from kubetune_trainer.data.source import parse, read_lines
 from kubetune_trainer.data.survey import Survey
 from kubetune_trainer.errors import DataError
+from kubetune_trainer.plugins.no_own_trackers import import_without_trackers
 
 LENGTH_OF_ERROR = 300
 REMEDY = "check the order of the roles (most templates want user and assistant in turn)"
@@ -48,6 +49,7 @@ def from_messages(source: Path, model_dir: Path, survey: Survey, *, unmask: bool
 @lru_cache(maxsize=1)
 def backend_tokenizer(model_dir: Path) -> Any:
     """The model's tokenizer with the marks that the backend masks by."""
+    import_without_trackers("instructlab.training")
     from instructlab.training.data_process import configure_tokenizer
 
     return configure_tokenizer(str(model_dir))
@@ -72,6 +74,7 @@ def _one(source: Path, tokenizer: Any, unmask: bool, line: int, row: dict[str, A
 
 def conversation(tokenizer: Any, row: dict[str, Any], *, unmask: bool) -> Sample:
     """The row as the backend would train on it; `tokenizer`: backend_tokenizer's."""
+    import_without_trackers("instructlab.training")
     from instructlab.training.data_process import ensure_dataset_is_compatible_with_legacy_format, unmask_sample
 
     given = {"messages": row["messages"], "unmask": unmask or bool(row.get("unmask"))}

@@ -5,7 +5,6 @@ The training libraries find most of this out late, on every GPU, or never.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -14,17 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kubetune_trainer.contract import FailureClass
 from kubetune_trainer.data.rows import ROLES
-from kubetune_trainer.errors import ConfigurationError, TrainingError
+from kubetune_trainer.disk import full_disk, says_full
+from kubetune_trainer.errors import ConfigurationError
 
 MODEL_FIELD = "model_path"
 OUTPUT_FIELD = "ckpt_output_dir"
 
 PROBE = ".kubetune-probe-"
 """How the names of the files begin by which each node proves that it can write."""
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
@@ -135,8 +132,8 @@ def check_output(path: Path, *, field: str = OUTPUT_FIELD) -> None:
         with tempfile.NamedTemporaryFile(dir=path, prefix=PROBE):
             pass
     except OSError as error:
-        if error.errno in FULL:
-            raise TrainingError(FailureClass.DISK_FULL, f"{field}: {str(path)!r} is on a full disk: {error.strerror}") from error
+        if says_full(error):
+            raise full_disk(f"{field} cannot be written", path) from error
         reason = error.strerror or str(error)
         remedy = "name a directory that this user may write, on a volume with free space"
         raise ConfigurationError(field, str(path), f"cannot be written ({reason})", remedy) from error

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kubetune_trainer.data.problems import Remarks, refuse
+from kubetune_trainer.plugins.no_own_trackers import import_without_trackers
 
 ROLES = frozenset({"system", "user", "assistant", "pretraining", "tool"})
 """The usage documents' four, and `tool`. instructlab-training hands any role to the chat template, misspelt ones as well:
@@ -88,6 +89,7 @@ class RowCheck:
             self._legacy_text(line, name, content)
 
     def _legacy_text(self, line: int, name: str, content: str) -> None:
+        import_without_trackers("instructlab.training")
         from instructlab.training.data_process import extract_messages_from_pretraining_text
 
         turns = extract_messages_from_pretraining_text(content)

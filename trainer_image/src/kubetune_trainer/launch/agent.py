@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kubetune_trainer.launch.command import LOG_DIR_ENV
 from kubetune_trainer.launch.death import PARENT_ENV, die_with_parent
-from kubetune_trainer.launch.evidence import AgentEvidence, RankEnd, oom_kills
+from kubetune_trainer.launch.evidence import AgentEvidence, RankEnd
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
@@ -24,15 +24,14 @@ def main(arguments: list[str]) -> None:
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    before = oom_kills()
     os.environ[PARENT_ENV] = str(os.getpid())
     try:
         run.main(arguments)
     except ChildFailedError as error:
-        note(AgentEvidence(time.time(), ends_of(error.failures), oom_kills() - before, None))
+        note(AgentEvidence(time.time(), ends_of(error.failures), None))
         raise
     except Exception as error:
-        note(AgentEvidence(time.time(), (), oom_kills() - before, f"{type(error).__name__}: {error}"))
+        note(AgentEvidence(time.time(), (), f"{type(error).__name__}: {error}"))
         raise
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from kubetune_trainer.backends.base import Torchrun
+from kubetune_trainer.backends.base import Patience, Torchrun
 
 CPU_PATCH_ENV = "KUBETUNE_CPU_PATCH"
 PLUGINS_ENV = "KUBETUNE_PLUGINS"
@@ -21,9 +21,11 @@ WORKER_MODULE = "kubetune_trainer.launch.worker"
 FOREIGN = ("PET_", "TORCHELASTIC_", "MASTER_", "RDZV_")
 FOREIGN_NAMES = frozenset(
     {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "NODE_RANK", "GROUP_RANK", "ROLE_RANK", "NNODES"}
+    | {"MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "WANDB_PROJECT"}
 )
 """What the pod was given for its rendezvous. torchrun reads PET_* as defaults of its own arguments, so a leftover
-PET_RDZV_ENDPOINT beside --master-addr makes it refuse, and PET_NNODES="2:4" is no integer."""
+PET_RDZV_ENDPOINT beside --master-addr makes it refuse, and PET_NNODES="2:4" is no integer. And what
+makes a backend log to a tracker by itself: kubetune does (kubetune_trainer.tracking)."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Launch:
     )  # module name below kubetune_trainer.plugins -> install()'s arguments
     environment: Mapping[str, str] = field(default_factory=dict)  # further variables of the workers
     knows_cpu: bool = False  # the script trains on a CPU by itself: torch stays as it is
+    metrics_file: Path | None = None  # grows with every step on this node
+    patience: Patience | None = None  # None, or no such file: for ever
 
 
 def torchrun_command(command: Sequence[str], launch: Launch) -> list[str]:

@@ -19,3 +19,16 @@ def die_with_parent(parent: int | None = None) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if parent is not None and os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def forked_children_die_too() -> None:
+    """What this process forks from now on (loaders of data), and what they fork, dies with its parent as well.
+
+    A fork clears the request. Loaders look for their parent themselves, but only every five seconds, and not while they are busy.
+    """
+    parent = [os.getpid()]
+
+    def remember() -> None:
+        parent[0] = os.getpid()
+
+    os.register_at_fork(before=remember, after_in_child=lambda: die_with_parent(parent[0]))

@@ -1,18 +1,17 @@
-"""Which rank failed first, and of what: the cause, told from its consequences on the other ranks and nodes."""
+"""Which rank of this node failed first, and of what: the cause, told from its consequences on the other ranks."""
 
 from __future__ import annotations
 
 import re
-import time
+import signal
 from pathlib import Path
 
 from kubetune_trainer.contract import FailureClass
 from kubetune_trainer.errors import TrainingError
 from kubetune_trainer.launch.command import Launch
-from kubetune_trainer.launch.evidence import AgentEvidence, RankEnd, RankError
+from kubetune_trainer.launch.evidence import STOP_FILE, AgentEvidence, RankError
 
 TAIL_LINES = 40
-NODES_SECONDS = 5.0  # how long the other nodes may take to write down what this node only saw the consequence of
 
 CLASSES: tuple[tuple[str, FailureClass], ...] = (
     (r"^Preempted: ", FailureClass.PREEMPTED),  # by its name: the plug-ins' exception
@@ -33,17 +32,22 @@ CONSEQUENCE = re.compile(
 )
 """What ranks say when another one is gone."""
 
+KILLED_LOADER = re.compile(r"DataLoader worker .*(killed by signal|exited unexpectedly)", re.DOTALL)
+
 
 def classify(text: str) -> FailureClass:
     """The class of a root exception, by its text."""
     return next((found for pattern, found in CLASSES if re.search(pattern, text)), FailureClass.BACKEND_ERROR)
 
 
-def diagnose(launch: Launch, exit_code: int | None) -> TrainingError:
-    """The error to raise for a run whose torchrun ended with `exit_code`."""
-    found = root_cause(launch.log_dir)
-    if launch.torchrun.nnodes > 1 and (found is None or is_consequence(found)):
-        found = elsewhere(launch) or found
+def diagnose(launch: Launch, exit_code: int | None, oom_kills: int = 0) -> TrainingError:
+    """The error of a run whose torchrun ended with `exit_code` on this node.
+
+    `oom_kills`: how many processes of this container the kernel killed for memory meanwhile.
+    """
+    found = root_cause(launch.log_dir, oom_kills)
+    if found is None and exit_code is not None and exit_code < 0:
+        found = from_signal("torchrun", exit_code, launch.log_dir, oom_kills)
     return found or TrainingError(
         FailureClass.BACKEND_ERROR,
         f"torchrun ended with {exit_code} and left no word of why",
@@ -51,19 +55,19 @@ def diagnose(launch: Launch, exit_code: int | None) -> TrainingError:
     )
 
 
-def root_cause(log_dir: Path) -> TrainingError | None:
+def root_cause(log_dir: Path, oom_kills: int) -> TrainingError | None:
     """What one node's evidence says: a rank's own exception, a killed rank, torchrun's failure, a consequence; in this order."""
     agent, errors = AgentEvidence.read(log_dir), RankError.read_all(log_dir)
     own = [error for error in errors if not CONSEQUENCE.search(error.message)]
     killed = [end for end in agent.ends if end.exit_code < 0] if agent else []
     if own:
-        return from_exception(own[0])
-    if agent and killed:
-        return from_signal(killed[0], agent, log_dir)
+        return from_exception(own[0], log_dir, oom_kills)
+    if killed:
+        return from_signal(f"rank {killed[0].rank}", killed[0].exit_code, log_dir, oom_kills)
     if agent and agent.error:
-        return TrainingError(classify(agent.error), f"torchrun failed: {agent.error}", log_tail=agent.error)
+        return from_agent(agent.error, log_dir)
     if errors:
-        return from_exception(errors[0])
+        return from_exception(errors[0], log_dir, oom_kills)
     if agent and agent.ends:
         end = agent.ends[0]
         tail = tail_of_logs(log_dir)
@@ -75,33 +79,39 @@ def is_consequence(error: TrainingError) -> bool:
     return CONSEQUENCE.search(str(error)) is not None
 
 
-def elsewhere(launch: Launch) -> TrainingError | None:
-    """The root cause on another node, where the nodes' log directories lie side by side on shared storage."""
-    deadline = time.monotonic() + NODES_SECONDS
-    while True:
-        others = [d for d in sorted(launch.log_dir.parent.glob("node-*")) if d != launch.log_dir]
-        for found in filter(None, map(root_cause, others)):
-            if not is_consequence(found):
-                return found
-        if time.monotonic() > deadline:
-            return None
-        time.sleep(0.1)
-
-
-def from_exception(error: RankError) -> TrainingError:
+def from_exception(error: RankError, log_dir: Path, oom_kills: int) -> TrainingError:
     failure = classify(error.message)
+    if oom_kills and KILLED_LOADER.search(error.message):
+        failure = FailureClass.HOST_OOM
+    elif was_asked_to_end(log_dir) and error.message.startswith("KeyboardInterrupt"):
+        failure = FailureClass.PREEMPTED
     lines = error.traceback.rstrip().splitlines()[-TAIL_LINES:] if failure is not FailureClass.PREEMPTED else ()
     return TrainingError(failure, f"rank {error.rank}: {error.message}", log_tail="\n".join(lines) or None)
 
 
-def from_signal(end: RankEnd, agent: AgentEvidence, log_dir: Path) -> TrainingError:
-    """SIGKILL is the kernel's way to end a process for memory, but not the only sender: only its own count says so."""
-    what = f"rank {end.rank} was killed by signal {-end.exit_code} (exit code {128 - end.exit_code})"
-    if end.exit_code == -9 and agent.oom_kills:
-        return TrainingError(
-            FailureClass.HOST_OOM, f"{what}: the container's memory limit was reached", log_tail=tail_of_logs(log_dir)
-        )
+def from_signal(who: str, exit_code: int, log_dir: Path, oom_kills: int) -> TrainingError:
+    """SIGKILL is the kernel's way to end a process for memory, but not the only sender: only its own count says so.
+
+    SIGTERM to every process of a node that was told to end is no failure of the rank that it hits first.
+    """
+    what = f"{who} was killed by signal {-exit_code} (exit code {128 - exit_code})"
+    if exit_code == -signal.SIGKILL and oom_kills:
+        limit = f"{what}: the container's memory limit was reached; raise resources.limits.memory"
+        return TrainingError(FailureClass.HOST_OOM, limit, log_tail=tail_of_logs(log_dir))
+    if exit_code in (-signal.SIGTERM, -signal.SIGINT) and was_asked_to_end(log_dir):
+        return TrainingError(FailureClass.PREEMPTED, what)
     return TrainingError(FailureClass.BACKEND_ERROR, what, log_tail=tail_of_logs(log_dir))
+
+
+def from_agent(error: str, log_dir: Path) -> TrainingError:
+    """Torchrun's own failure; `SignalException` is its word for being told to end."""
+    asked = error.startswith("SignalException") and was_asked_to_end(log_dir)
+    failure = FailureClass.PREEMPTED if asked else classify(error)
+    return TrainingError(failure, f"torchrun failed: {error}", log_tail=None if asked else error)
+
+
+def was_asked_to_end(log_dir: Path) -> bool:
+    return (log_dir / STOP_FILE).exists()
 
 
 def tail_of_logs(log_dir: Path) -> str | None:

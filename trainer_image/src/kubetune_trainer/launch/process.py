@@ -11,8 +11,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO
 
+from kubetune_trainer.disk import says_full
 from kubetune_trainer.launch.command import Launch, torchrun_command, worker_environment
 from kubetune_trainer.launch.death import PARENT_ENV
+from kubetune_trainer.launch.stacks import leave_stacks
+
+INTERRUPTED_SECONDS = 1.0
+"""Of the little time that is left."""
 
 PRIVATE_NAMES = ("instructlab.training.main_ds:StreamablePopen", "mini_trainer.api_train:StreamablePopen")
 
@@ -22,6 +27,7 @@ class AgentProcess:
 
     def __init__(self, log_file: str, command: list[str], launch: Launch) -> None:
         self.interruption: BaseException | None = None
+        self._launch = launch
         self._log_file = Path(log_file)
         self._log_file.parent.mkdir(parents=True, exist_ok=True)
         environment = worker_environment(os.environ, launch, cores=os.cpu_count() or 1) | {PARENT_ENV: str(os.getpid())}
@@ -33,14 +39,16 @@ class AgentProcess:
         """Copies the output to the log and to our standard output until the process ends.
 
         An exception (a signal's handler may raise one here) kills the whole tree at once: the backends' own way takes two
-        minutes and leaves an orphan.
+        minutes and leaves an orphan. Before that the ranks leave word of where they stood: they may have been asked to end
+        because nothing moved.
         """
         try:
-            with self._log_file.open("ab") as log:
+            with self._log_file.open("ab", buffering=0) as log:
                 self._copy(log)
             self._process.wait()
         except BaseException as error:
             self.interruption = error
+            leave_stacks(self._launch.log_dir, self._launch.torchrun.node_rank, INTERRUPTED_SECONDS)
             raise
         finally:
             self.kill()
@@ -50,10 +58,17 @@ class AgentProcess:
         output = self._process.stdout
         assert output is not None  # noqa: S101 - it was asked for above
         while chunk := output.read1(65536):  # type: ignore[attr-defined]  # a pipe is a BufferedReader
-            log.write(chunk)
-            log.flush()
+            self._keep(log, chunk)
             sys.stdout.write(chunk.decode(errors="replace"))
             sys.stdout.flush()
+
+    def _keep(self, log: IO[bytes], chunk: bytes) -> None:
+        """A full disk costs the log these lines, which standard output has, but not the training."""
+        try:
+            log.write(chunk)
+        except OSError as error:
+            if not says_full(error):
+                raise
 
     def poll(self) -> int | None:
         return self._process.poll()
@@ -69,9 +84,8 @@ class AgentProcess:
 
 
 @contextmanager
-def intercepted(module: ModuleType, launch: Launch) -> Iterator[list[AgentProcess]]:
-    """While this is open, `module.StreamablePopen` starts our torchrun; yields the list of what was started."""
-    started: list[AgentProcess] = []
+def intercepted(module: ModuleType, launch: Launch, started: list[AgentProcess]) -> Iterator[None]:
+    """While this is open, `module.StreamablePopen` starts our torchrun, and what was started is added to `started`."""
 
     def popen(log_file: str, command: list[str]) -> AgentProcess:
         started.append(AgentProcess(log_file, command, launch))
@@ -80,7 +94,7 @@ def intercepted(module: ModuleType, launch: Launch) -> Iterator[list[AgentProces
     original = module.StreamablePopen
     module.StreamablePopen = popen  # type: ignore[attr-defined]  # modules take any attribute
     try:
-        yield started
+        yield
     finally:
         module.StreamablePopen = original  # type: ignore[attr-defined]  # as above
         for process in started:

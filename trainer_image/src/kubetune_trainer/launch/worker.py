@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import runpy
@@ -11,8 +12,9 @@ import traceback
 from pathlib import Path
 
 from kubetune_trainer.launch.command import CPU_PATCH_ENV, LOG_DIR_ENV, PLUGINS_ENV
-from kubetune_trainer.launch.death import PARENT_ENV, die_with_parent
+from kubetune_trainer.launch.death import PARENT_ENV, die_with_parent, forked_children_die_too
 from kubetune_trainer.launch.evidence import RankError
+from kubetune_trainer.launch.stacks import answer_with_stacks
 
 
 def main(script: str, arguments: list[str]) -> None:
@@ -21,6 +23,9 @@ def main(script: str, arguments: list[str]) -> None:
     The device is told, never guessed: a GPU node whose driver is broken must fail, not train on its CPU.
     """
     die_with_parent(int(os.environ[PARENT_ENV]))
+    forked_children_die_too()
+    answer_with_stacks(Path(os.environ[LOG_DIR_ENV]), int(os.environ["RANK"]))
+    gc.disable()  # the plug-ins import all of the backend: a fifth of that time is collecting nothing
     try:
         if os.environ[CPU_PATCH_ENV] == "1":
             from kubetune_trainer.launch.cpu import patch_torch
@@ -29,6 +34,8 @@ def main(script: str, arguments: list[str]) -> None:
         from kubetune_trainer.plugins import install
 
         install(json.loads(os.environ[PLUGINS_ENV]))
+        gc.freeze()  # modules stay: no later collection looks at them
+        gc.enable()
         sys.argv = [script, *arguments]
         sys.path[0] = str(Path(script).parent)  # as if python had been given the script
         runpy.run_path(script, run_name="__main__")

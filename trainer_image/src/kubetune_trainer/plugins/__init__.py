@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 PLUGINS = (
+    "no_own_trackers",
     "tied_embeddings",
     "computed_buffers",
     "even_minibatches",
@@ -14,18 +15,20 @@ PLUGINS = (
     "periodic_save_sft",
     "periodic_save_osft",
     "svd_cache",
+    "validation_loss",
     "written_metrics",
 )
 
 
 def install(chosen: Mapping[str, Mapping[str, Any]]) -> None:
-    """Installs each named plug-in with its arguments.
+    """Installs each named plug-in with its arguments, in the order of PLUGINS: most import their backend, the first says how.
 
     Raises:
         ValueError: there is no plug-in of that name.
 
     """
-    for name, arguments in chosen.items():
+    for name in chosen:
         if name not in PLUGINS:
             raise ValueError(f"no plug-in named {name!r}; there are {', '.join(PLUGINS)}")
-        importlib.import_module(f"{__name__}.{name}").install(**arguments)
+    for name in sorted(chosen, key=PLUGINS.index):
+        importlib.import_module(f"{__name__}.{name}").install(**chosen[name])

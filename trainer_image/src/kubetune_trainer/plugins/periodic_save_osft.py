@@ -10,15 +10,15 @@ synchronous hook is CallbackManager.fire, provided that at least one callback wa
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from kubetune_trainer.plugins.ranks import barrier, highest, is_first, keeps_directory, resume_loader, world_size
-from kubetune_trainer.plugins.saving import STAGE, Preempted, SavedState, Schedule, Urgency, publish, schedule_of, write_state
+from kubetune_trainer.plugins.ranks import highest, is_first, resume_loader, world_size
+from kubetune_trainer.plugins.saving import Preempted, SavedState, Schedule, Urgency, schedule_of, write_state
+from kubetune_trainer.plugins.staging import Place, bytes_of, save_state
 
 PRIVATE_NAMES = (
     "mini_trainer.callbacks:CallbackManager.fire",
@@ -137,12 +137,19 @@ class Saver:
 
         Raises Preempted if that was asked for.
         """
+        saved = save_state(
+            Place(Path(run["output_dir"]), "full_state_checkpoints", self.keep),
+            state_of(run, run["epoch"]),
+            bytes_of(run["model"], run["optimizer"]),
+            lambda stage: self.write(run, stage),
+        )
+        self.schedule.saved()
+        if urgency is Urgency.SAVE_AND_END:
+            raise Preempted(run["step"], saved=saved)
+
+    def write(self, run: dict[str, Any], stage: Path) -> Callable[[], Path]:
         from torch import distributed
 
-        stage = Path(run["output_dir"]) / STAGE
-        if keeps_directory():
-            shutil.rmtree(stage, ignore_errors=True)
-        barrier()
         validation = {k: v for k, v in vars(run["validation_scheduler"]).items() if k.startswith("last_")}
         self.checkpointer(stage, distributed.get_rank(), world_size()).save(
             model=run["model"],
@@ -154,12 +161,4 @@ class Saver:
             device=run["device"],
             rng_snapshot=None,  # the step is done: the generator as it is now
         )
-        barrier()
-        if keeps_directory():
-            home = Path(run["output_dir"]) / "full_state_checkpoints"
-            publish(stage / f"step_{run['step']}", home, state_of(run, run["epoch"]), self.keep)
-            shutil.rmtree(stage)
-        barrier()
-        self.schedule.saved()
-        if urgency is Urgency.SAVE_AND_END:
-            raise Preempted(run["step"])
+        return lambda: stage / f"step_{run['step']}"

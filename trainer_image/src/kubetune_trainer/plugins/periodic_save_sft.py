@@ -10,15 +10,15 @@ The samplers reseed with seed + epoch, so that the order of samples needs no sta
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kubetune_trainer.plugins.ranks import barrier, highest, is_first, keeps_directory, resume_loader, world_size
-from kubetune_trainer.plugins.saving import STAGE, Preempted, SavedState, Schedule, Urgency, publish, schedule_of, write_state
+from kubetune_trainer.plugins.ranks import highest, is_first, resume_loader, world_size
+from kubetune_trainer.plugins.saving import Preempted, SavedState, Schedule, Urgency, schedule_of, write_state
+from kubetune_trainer.plugins.staging import Place, bytes_of, save_state
 
 PRIVATE_NAMES = (
     "instructlab.training.callbacks:CallbackManager.fire",
@@ -120,18 +120,18 @@ class Saver:
 
     def save_whole(self, context: Any, urgency: Urgency, *, mid_epoch: bool) -> None:
         """Collective. The context's epoch is the one in progress, or the one just ended. Raises Preempted if that was asked for."""
-        stage, epoch = Path(self.args.output_dir) / STAGE, context.epoch
-        if keeps_directory():
-            shutil.rmtree(stage, ignore_errors=True)
-        barrier()
-        args = Namespace(**{**vars(self.args), "output_dir": str(stage)})
-        self.save(args, self.accelerator, NO_LORA, epoch, context.total_samples, context.step if mid_epoch else None)
-        barrier()
-        if keeps_directory():
-            state = SavedState(context.step, epoch if mid_epoch else epoch + 1, context.total_samples, world_size())
-            publish(next((stage / "full_state").iterdir()), Path(self.args.output_dir) / "full_state", state, self.keep)
-            shutil.rmtree(stage)
-        barrier()
+        epoch = context.epoch
+        saved = save_state(
+            Place(Path(self.args.output_dir), "full_state", self.keep),
+            SavedState(context.step, epoch if mid_epoch else epoch + 1, context.total_samples, world_size()),
+            bytes_of(self.accelerator.model.model, self.accelerator.optimizer),
+            lambda stage: self.write(context, stage, mid_epoch=mid_epoch),
+        )
         self.schedule.saved()
         if urgency is Urgency.SAVE_AND_END:
-            raise Preempted(context.step)
+            raise Preempted(context.step, saved=saved)
+
+    def write(self, context: Any, stage: Path, *, mid_epoch: bool) -> Callable[[], Path]:
+        args = Namespace(**{**vars(self.args), "output_dir": str(stage)})
+        self.save(args, self.accelerator, NO_LORA, context.epoch, context.total_samples, context.step if mid_epoch else None)
+        return lambda: next((stage / "full_state").iterdir())

@@ -36,13 +36,35 @@ def barrier() -> None:
 
 def highest(value: int) -> int:
     """The highest value of all ranks; every rank must ask."""
+    from torch import distributed
+
+    return reduced(value, distributed.ReduceOp.MAX)
+
+
+def total(value: int) -> int:
+    """The sum over all ranks; every rank must ask."""
+    from torch import distributed
+
+    return reduced(value, distributed.ReduceOp.SUM)
+
+
+def total_here(value: int) -> int:
+    """The sum over the ranks that write into this rank's output directory; every rank must ask.
+
+    Where each node has one of its own that is its share: the ranks hold much the same.
+    """
+    everywhere = total(value)
+    return everywhere * int(os.environ["LOCAL_WORLD_SIZE"]) // world_size() if os.environ.get(NODE_OUTPUT_ENV) else everywhere
+
+
+def reduced(value: int, operation: Any) -> int:
     import torch
     from torch import distributed
 
     device = torch.device("cuda", torch.cuda.current_device()) if distributed.get_backend() == "nccl" else torch.device("cpu")
-    highest = torch.tensor(value, dtype=torch.int32, device=device)
-    distributed.all_reduce(highest, op=distributed.ReduceOp.MAX)
-    return int(highest.item())
+    number = torch.tensor(value, dtype=torch.int64, device=device)
+    distributed.all_reduce(number, op=operation)
+    return int(number.item())
 
 
 def resume_loader(loader: Any, skipped: int) -> None:

@@ -11,8 +11,9 @@ from enum import IntEnum
 from pathlib import Path
 
 from kubetune_trainer.contract import MANIFEST_NAME, ExitCode
+from kubetune_trainer.disk import room, says_full
 from kubetune_trainer.launch.command import LOG_DIR_ENV
-from kubetune_trainer.launch.evidence import STOP_FILE
+from kubetune_trainer.launch.evidence import STOP_FILE, UNSAVED_FILE
 
 STATE_FILE = "kubetune-state.json"
 STAGE = ".saving"
@@ -26,6 +27,7 @@ class SavedState:
     epoch: int  # complete epochs
     samples_seen: float
     world_size: int  # mini-trainer's optimizer shards only fit this one
+    seconds: float | None = None  # for which the save held up the training, of a full state
 
 
 class Urgency(IntEnum):
@@ -37,14 +39,14 @@ class Urgency(IntEnum):
 
 
 class Preempted(SystemExit):
-    """The state is saved, and training ends here because that was asked for."""
+    """Training ends here because that was asked for; `saved`: with a full state of this step."""
 
-    def __init__(self, step: int) -> None:
+    def __init__(self, step: int, *, saved: bool = True) -> None:
         super().__init__(ExitCode.PREEMPTED.value)
-        self.step = step
+        self.step, self.saved = step, saved
 
     def __str__(self) -> str:
-        return f"saved at step {self.step} and ended, as asked"
+        return f"{'saved' if self.saved else 'could not save'} at step {self.step} and ended, as asked"
 
 
 @dataclass
@@ -82,6 +84,38 @@ def schedule_of(*, every_epoch: bool, every_steps: int | None, every_minutes: fl
     return Schedule(every_epoch, every_steps, every_minutes and every_minutes * 60, stop_file)
 
 
+@dataclass(frozen=True)
+class Unsaved:
+    """A full state for which there was no room. Training went on, and the next one is tried when it is due."""
+
+    step: int
+    needed: int  # bytes
+    free: int
+    reason: str
+
+
+def note_unsaved(unsaved: Unsaved, output_dir: Path) -> None:
+    """For the launcher, which tells it; where even that finds no room, the rank's own log has it."""
+    print(  # noqa: T201 - the ranks' output is the log
+        f"the full state of step {unsaved.step} was not saved, training goes on: {room(output_dir, unsaved.needed)}", flush=True
+    )
+    try:
+        with (Path(os.environ[LOG_DIR_ENV]) / UNSAVED_FILE).open("a") as file:
+            file.write(json.dumps(asdict(unsaved)) + "\n")
+    except OSError as error:
+        if not says_full(error):
+            raise
+
+
+def read_unsaved(log_dir: Path) -> list[Unsaved]:
+    """Whole lines only: the last one may still be written."""
+    try:
+        lines = (log_dir / UNSAVED_FILE).read_text()
+    except FileNotFoundError:
+        return []
+    return [Unsaved(**json.loads(line)) for line in lines[: lines.rfind("\n") + 1].splitlines()]
+
+
 def write_state(directory: Path, state: SavedState) -> None:
     """Marks a directory as whole. A Hugging Face checkpoint without the mark may still be half there."""
     scratch = directory / f".{STATE_FILE}"
@@ -97,7 +131,8 @@ def publish(staged: Path, home: Path, state: SavedState, keep: int) -> Path:
     if not final.exists():
         staged.rename(final)
     for old in superseded(home, keep):
-        shutil.rmtree(old)
+        gone = old.rename(old.with_name(f".{old.name}.removing"))  # nobody finds it half there
+        shutil.rmtree(gone)
     return final
 
 
@@ -106,7 +141,7 @@ def superseded(home: Path, keep: int) -> list[Path]:
 
     Until a new state has its manifest, the verified one is what a failed attempt goes on from.
     """
-    states = sorted((p for p in home.iterdir() if (p / STATE_FILE).is_file()), key=lambda p: int(p.name.rpartition("_")[2]))
+    states = sorted((p for p in home.glob("[!.]*") if (p / STATE_FILE).is_file()), key=lambda p: int(p.name.rpartition("_")[2]))
     verified = [p for p in states if (p / MANIFEST_NAME).is_file()]
     kept = {*states[-keep:], *verified[-1:]}
     return [p for p in states if p not in kept]

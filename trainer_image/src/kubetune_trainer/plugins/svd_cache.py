@@ -2,39 +2,65 @@
 
 mini-trainer always takes the full thin SVD and splits it afterwards, so that one entry serves every unfreeze_rank_ratio and
 every choice of target_patterns. The key is the matrix's content: another model never hits. The directory may be shared by
-ranks and by jobs.
+ranks and by jobs. Whatever is wrong with it costs time, never a run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
+import shutil
+import sys
 import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kubetune_trainer.launch.command import LOG_DIR_ENV
+from kubetune_trainer.launch.evidence import write_stage
+
 PRIVATE_NAMES = ("mini_trainer.osft_utils:create_svd_dict", "torch.linalg:svd")
 FACTORS = ("U", "S", "Vh")
+SUFFIX, WRITING = ".safetensors", ".writing-"
+ABANDONED_SECONDS = 24 * 3600
+"""What a process that died was writing goes after a day."""
+
+SHARE_OF_DISK = 4
+"""The cache takes at most this part (one fourth) of what is free: checkpoints are written to the same volume as a rule."""
+
+TOLERANCE = 1e-4
+"""Relative, of a decomposition in single precision (about 1e-6 off), tried on one vector."""
 
 log = logging.getLogger(__name__)
 
 
-def install(*, directory: str) -> None:
-    """Replaces torch.linalg.svd for thin decompositions of plain matrices; all others are computed as ever."""
+def install(*, directory: str | None, limit: int) -> None:
+    """Replaces torch.linalg.svd for thin decompositions of plain matrices; all others are computed as ever.
+
+    Args:
+        directory: made if it is new. None: nothing is kept.
+        limit: bytes above which the least recently used entries go.
+
+    """
     import torch
 
-    compute, folder = torch.linalg.svd, Path(directory)
+    compute, count = torch.linalg.svd, Count()
+    cache = SvdCache(Path(directory), limit) if directory else None
 
     def svd(matrix: Any, full_matrices: bool = True, **more: Any) -> Any:
         if full_matrices or matrix.ndim != 2 or more:
             return compute(matrix, full_matrices=full_matrices, **more)
-        path = entry(folder, matrix)
-        stored = load(path, matrix.device)
-        if stored is None:
-            stored = tuple(compute(matrix, full_matrices=False))
-            store(path, stored)
-        return stored
+
+        def thin(matrix: Any) -> tuple[Any, ...]:
+            return tuple(compute(matrix, full_matrices=False))
+
+        factors = cache.get_or_compute(matrix, thin) if cache else thin(matrix)
+        count.one_more()
+        return factors
 
     torch.linalg.svd = svd
 
@@ -44,32 +70,163 @@ def entry(folder: Path, matrix: Any) -> Path:
     import torch
 
     raw = matrix.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
-    head = repr((tuple(matrix.shape), str(matrix.dtype), matrix.device.type)).encode()
-    key = hashlib.sha256(head + raw.tobytes()).hexdigest()
-    return folder / key[:2] / f"{key}.safetensors"
+    digest = hashlib.sha256(repr((tuple(matrix.shape), str(matrix.dtype), matrix.device.type)).encode())
+    digest.update(raw)
+    key = digest.hexdigest()
+    return folder / key[:2] / f"{key}{SUFFIX}"
 
 
-def load(path: Path, device: Any) -> tuple[Any, ...] | None:
-    """None where there is no entry, or one that cannot be read: a damaged cache must not fail every retry."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+@dataclass
+class SvdCache:
+    """Entries are written aside and renamed, so that each is whole or not there, whoever else writes, reads or removes it.
 
-    if not path.exists():
+    What was used since this process started stays, lest a model larger than the limit push out its own entries one by one: then
+    nothing more is stored. A reader keeps what it has opened, also when it is removed meanwhile.
+    """
+
+    directory: Path
+    limit: int
+    started: float = field(default_factory=time.time)
+    _size: int | None = None  # of all entries, as far as this process knows
+    _unusable: bool = False
+
+    def get_or_compute(self, matrix: Any, compute: Callable[[Any], tuple[Any, ...]]) -> tuple[Any, ...]:
+        """The matrix's U, S and Vh."""
+        path = entry(self.directory, matrix)
+        factors = self.load(path, matrix)
+        if factors is None:
+            factors = compute(matrix)
+            self.store(path, factors)
+        return factors
+
+    def load(self, path: Path, matrix: Any) -> tuple[Any, ...] | None:
+        """None where there is no entry, or one that is not this matrix's: that is removed, to be computed again."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            stored = load_file(path)
+            factors = tuple(stored[name].to(matrix.device) for name in FACTORS)
+            if decomposes(matrix, factors):
+                with contextlib.suppress(OSError):  # the time of last use; another user's file may not be touched
+                    os.utime(path)
+                return factors
+            problem = "its factors do not make the matrix"
+        except FileNotFoundError:
+            return None
+        except (OSError, SafetensorError, KeyError) as error:
+            problem = str(error)
+        log.warning("SVD cache: %s cannot be used (%s) and is computed again", path, problem)
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
         return None
+
+    def store(self, path: Path, factors: tuple[Any, ...]) -> None:
+        """Keeps it where there is room; a disk that cannot be written is told once and left alone."""
+        from safetensors import SafetensorError
+
+        if self._unusable:
+            return
+        try:
+            if self._makes_room(sum(value.nbytes for value in factors)):
+                write(path, factors)
+        except (OSError, SafetensorError) as error:
+            self._unusable = True
+            log.warning("SVD cache: %s cannot be written (%s); decompositions are not kept", self.directory, error)
+
+    def _makes_room(self, size: int) -> bool:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        if self._size is None or self._size + size > self._budget():
+            self._size = self._evict(size)
+        if self._size + size > self._budget():
+            return False
+        self._size += size
+        return True
+
+    def _budget(self) -> int:
+        return min(self.limit, ((self._size or 0) + shutil.disk_usage(self.directory).free) // SHARE_OF_DISK)
+
+    def _evict(self, needed: int) -> int:
+        """The least recently used go until `needed` bytes have room; returns the size of what stays."""
+        entries = sorted(used(path) for path in self.directory.glob(f"??/*{SUFFIX}"))
+        self._size = size = sum(bytes_ for _, bytes_, _ in entries)
+        budget = self._budget()
+        for last_use, bytes_, path in entries:
+            if size + needed <= budget or last_use >= self.started:
+                break
+            path.unlink(missing_ok=True)
+            size -= bytes_
+        for abandoned in self.directory.glob(f"??/{WRITING}*"):
+            if time.time() - used(abandoned)[0] > ABANDONED_SECONDS:
+                abandoned.unlink(missing_ok=True)
+        return size
+
+
+def used(path: Path) -> tuple[float, int, Path]:
+    """(time of last use, bytes, path); another process may remove it meanwhile."""
     try:
-        stored = load_file(path)
-    except SafetensorError as error:
-        log.warning("SVD cache: %s cannot be read (%s) and is computed again", path, error)
-        return None
-    return tuple(stored[name].to(device) for name in FACTORS)
+        stat = path.stat()
+    except FileNotFoundError:
+        return time.time(), 0, path
+    return stat.st_mtime, stat.st_size, path
 
 
-def store(path: Path, factors: tuple[Any, ...]) -> None:
-    """Written aside and renamed: several ranks and jobs may write the same entry."""
+def decomposes(matrix: Any, factors: tuple[Any, ...]) -> bool:
+    """Whether W x = U S Vh x and U^T W x = S Vh x for one vector: a damaged file fails one of the two."""
+    import torch
+
+    u, s, vh = factors
+    rows, columns = matrix.shape
+    rank = min(rows, columns)
+    if (u.shape, s.shape, vh.shape) != ((rows, rank), (rank,), (rank, columns)) or u.dtype != matrix.dtype:
+        return False
+    vector = torch.arange(1, columns + 1, device=matrix.device, dtype=matrix.dtype).cos()
+    image, inner = product(matrix, vector), s * product(vh, vector)
+    worst = torch.stack([(image - product(u, inner)).norm(), (product(u.T, image) - inner).norm()]).max()
+    return bool(worst <= TOLERANCE * matrix.norm() * vector.norm())  # not with NaN
+
+
+def product(matrix: Any, vector: Any) -> Any:
+    """Matrix times vector, in full precision: a GPU's matrix product may round to ten bits (TF32)."""
+    return (matrix * vector).sum(-1)
+
+
+def write(path: Path, factors: tuple[Any, ...]) -> None:
+    """Raises OSError or SafetensorError; leaves nothing then."""
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(dir=path.parent)
+    handle, scratch_name = tempfile.mkstemp(dir=path.parent, prefix=WRITING)
     os.close(handle)
-    save_file({name: value.contiguous().cpu() for name, value in zip(FACTORS, factors, strict=True)}, scratch)
-    Path(scratch).replace(path)
+    scratch = Path(scratch_name)
+    try:
+        save_file({name: value.contiguous().cpu() for name, value in zip(FACTORS, factors, strict=True)}, scratch)
+        scratch.chmod(0o644)  # mkstemp's is for one user alone
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+@dataclass
+class Count:
+    """How far this rank is, for the job's status: the first rank says it."""
+
+    done: int = 0
+
+    def one_more(self) -> None:
+        work = rank_work()
+        self.done += bool(work)
+        if work and os.environ.get("RANK") == "0":
+            of = "" if os.environ.get("WORLD_SIZE") == "1" else " of the first rank's share"
+            log_dir = Path(os.environ[LOG_DIR_ENV])
+            write_stage(log_dir, f"computing SVD {self.done} of {work}{of}" if self.done < work else "starting to train")
+
+
+def rank_work() -> int | None:
+    """How many matrices this rank decomposes: a local variable of the backend's compute_distributed_svd. None elsewhere."""
+    frame = sys._getframe()  # noqa: SLF001 - the documented way to a caller's local variables
+    caller = frame.f_back
+    while caller is not None and caller.f_code.co_name != "compute_distributed_svd":
+        caller = caller.f_back
+    work = caller.f_locals.get("my_work") if caller else None
+    return len(work) if work is not None else None

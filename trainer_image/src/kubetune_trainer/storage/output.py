@@ -7,24 +7,23 @@ A checkpoint counts when its manifest is there, which is written last and remove
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import shutil
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from kubetune_trainer.checkpoints.manifest import File, Manifest
-from kubetune_trainer.checkpoints.resume import Choice, Fit, choose, unfit
+from kubetune_trainer.checkpoints.manifest import File, Manifest, text_of
+from kubetune_trainer.checkpoints.resume import Choice, Fit, Rejected, choose, other_size, unfit
 from kubetune_trainer.contract import MANIFEST_NAME, FailureClass
 from kubetune_trainer.errors import TrainingError
 from kubetune_trainer.storage.client import Client
 from kubetune_trainer.storage.download import bring, wanted
 from kubetune_trainer.storage.errors import NOT_FOUND, StoreError, explain, unreachable
-from kubetune_trainer.storage.location import SCHEME, Location, parse
+from kubetune_trainer.storage.location import Location, parse
 from kubetune_trainer.storage.settings import StoreSettings
 from kubetune_trainer.storage.upload import Uploader, abort_begun
 
@@ -106,6 +105,10 @@ class OutputStore:
     def location_of(self, path: Path) -> Location:
         return self._family.below(*path.relative_to(self.local.parent).parts)
 
+    def path_of(self, location: Location) -> Path:
+        """Where it lies on this disk, if it does; of what lies in the same family."""
+        return self.local.parent / location.key.removeprefix(self._family.prefix)
+
     def seal(self, directory: Path, manifest: Manifest, *, last: bool = False) -> Manifest:
         """Uploads the checkpoint, checks that the store holds it all, and puts the manifest beside it, which reads back.
 
@@ -145,46 +148,56 @@ class OutputStore:
             TrainingError: the store cannot be reached: another node may have reached it.
 
         """
-        rejected: list[str] = []
+        rejected: list[Rejected] = []
         for uri in candidates:
             try:
-                path = self._bring(uri, fit)
-                if isinstance(path, Path) and choose([str(path)], fit).path is None:
-                    shutil.rmtree(path)  # what an earlier process left here may be damaged: the store decides
-                    path = self._bring(uri, fit)
+                choice = self._fetched(uri, fit)
             except StoreError as error:
                 raise unreachable("resume_from", uri, error) from error
             except OSError as error:
                 explain("resume_from", uri, error)
-            choice = choose([str(path)], fit) if isinstance(path, Path) else Choice(rejected=(f"{uri}: {path}",))
             if choice.path is not None:
-                return Choice(choice.path, choice.manifest, tuple(rejected))
+                return replace(choice, rejected=tuple(rejected))
             rejected += choice.rejected
         return Choice(rejected=tuple(rejected))
 
-    def _bring(self, uri: str, fit: Fit) -> Path | str:
+    def _fetched(self, uri: str, fit: Fit) -> Choice:
+        """Of that one candidate, which lies on this disk afterwards."""
+        for _ in range(2):  # what an earlier process left on this disk may be damaged: then the store's is brought
+            path = self._bring(uri, fit)
+            if isinstance(path, Rejected):
+                return Choice(rejected=(path,))
+            choice = choose([str(path)], fit)
+            if choice.path is not None:
+                return choice
+            shutil.rmtree(path)
+        return Choice(rejected=tuple(replace(each, path=uri) for each in choice.rejected))
+
+    def _bring(self, uri: str, fit: Fit) -> Path | Rejected:
         """The state as a local directory, or why it is none."""
         location = parse("resume_from", uri)
         if not location.key.startswith(self._family.prefix) or location.bucket != self.root.bucket:
-            return f"does not lie below {self._family.uri}"
+            return Rejected(uri, f"does not lie below {self._family.uri}")
         manifest = self.manifest_of(location)
         if isinstance(manifest, str):
-            return manifest
+            return Rejected(uri, manifest, damaged=True)
         if problem := unfit(manifest, fit):
-            return problem
+            return Rejected(uri, problem)
         there = wanted(self._last.below(location), location)
         names = {file.path: file.bytes for file in manifest.files}
         if torn := [name for name, size in names.items() if name not in there or there[name].bytes != size]:
-            return f"lacks {', '.join(torn[:5])}, or holds another file of that name"
-        target = self.local.parent / location.key.removeprefix(self._family.prefix)
+            return Rejected(uri, f"lacks {', '.join(torn[:5])}, or holds another file of that name", damaged=True)
+        if resized := other_size(uri, manifest, fit):
+            return resized
+        target = self.path_of(location)
         bring(self._last, location.bucket, {name: there[name] for name in names}, target, self.settings.part_bytes)
-        (target / MANIFEST_NAME).write_bytes(text_of(manifest))
+        (target / MANIFEST_NAME).write_text(text_of(manifest))
         return target
 
-    def manifest_of(self, location: Location) -> Manifest | str:
+    def manifest_of(self, location: Location, client: Client | None = None) -> Manifest | str:
         """The manifest of a checkpoint in the store, or what is wrong with it."""
         try:
-            return Manifest.model_validate_json(self._last.read(location.below(MANIFEST_NAME)))
+            return Manifest.model_validate_json((client or self._last).read(location.below(MANIFEST_NAME)))
         except ValidationError as error:
             return f"{MANIFEST_NAME} cannot be read: {str(error).splitlines()[0]}"
         except StoreError as error:
@@ -206,16 +219,34 @@ class OutputStore:
         content = text.encode()
         self._last.put(self.root.below(name), content, hashlib.sha256(content).hexdigest())
 
-    def earlier_runs(self) -> list[Location]:
-        """Those beside this one, the newest name first."""
-        names = sorted(self._last.folders(self._family), reverse=True)
+    def leave(self, name: str, text: str) -> None:
+        """As `write`, once training is over, of what nothing depends on: tried once, and told in the log where it fails."""
+        content = text.encode()
+        try:
+            self._background.put(self.root.below(name), content, hashlib.sha256(content).hexdigest())
+        except StoreError as error:
+            log.warning("%s is not in the store: %s", self.root.below(name).uri, error)
+
+    def runs_beside(self) -> list[Location]:
+        """The newest name first.
+
+        Raises:
+            ConfigurationError, TrainingError: the store did not answer, or not as it should.
+
+        """
+        try:
+            names = sorted(self._last.folders(self._family), reverse=True)
+        except StoreError as error:
+            explain(FIELD, self._family.uri, error)
         return [self._family.below(name) for name in names if name != self.local.name]
 
-    def manifests_below(self, location: Location) -> list[Location]:
-        """The checkpoints that count."""
-        keys = (each.key for each in self._last.below(location))
-        ending = f"/{MANIFEST_NAME}"
-        return [Location(location.bucket, key.removesuffix(ending)) for key in keys if key.endswith(ending)]
+    def sealed(self, run: Location, *, last: bool = False) -> list[tuple[Manifest, Path]]:
+        """The checkpoints of that run that count, by the path that stands for each."""
+        client, ending = self._client(last=last), f"/{MANIFEST_NAME}"
+        keys = [each.key for each in client.below(run) if each.key.endswith(ending)]
+        places = [Location(run.bucket, key.removesuffix(ending)) for key in keys]
+        found = [(self.manifest_of(place, client), self.path_of(place)) for place in places]
+        return [(manifest, path) for manifest, path in found if isinstance(manifest, Manifest)]
 
     def _client(self, *, last: bool) -> Client:
         return self._last if last else self._background
@@ -225,7 +256,7 @@ class OutputStore:
             self._uploader.send(client, directory / file.path, target.below(*file.path.split("/")), file.sha256)
 
     def _put(self, client: Client, target: Location, manifest: Manifest) -> None:
-        text = text_of(manifest)
+        text = text_of(manifest).encode()
         client.put(target, text, hashlib.sha256(text).hexdigest())
         if client.read(target) != text:
             raise StoreError("NotThere", f"{target.uri} does not read back as it was written", passing=True)
@@ -262,13 +293,3 @@ def merged(*nodes: Iterable[File]) -> tuple[File, ...]:
 
 def part_name(node: int) -> str:
     return f"{MANIFEST_NAME}.node-{node}"
-
-
-def text_of(manifest: Manifest) -> bytes:
-    """As on a disk (checkpoints.manifest)."""
-    values = manifest.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
-
-
-def is_stored(uri: str) -> bool:
-    return uri.startswith(SCHEME)

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kubetune_trainer.checkpoints.keeper import QUARANTINE
 from kubetune_trainer.contract import Outcome
 from kubetune_trainer.earlier import RECORD, RunRecord, sole_writer, why_foreign
 from kubetune_trainer.errors import ConfigurationError
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RUN = "run-"
-CHECKPOINTS = ("hf_format", "full_state*")
+CHECKPOINTS = ("hf_format", "full_state*", QUARANTINE)
 
 
 def run_of_its_own(uri: str, torchrun: Torchrun, settings: StoreSettings, now: datetime) -> OutputStore:
@@ -58,7 +59,7 @@ def take_up_stored(store: OutputStore, call: str) -> tuple[str, ...]:
     """
     _discard_abandoned(store)
     try:
-        earlier = [run for run in store.earlier_runs() if run.key.rpartition("/")[2].startswith(RUN)]
+        earlier = [run for run in store.runs_beside() if run.key.rpartition("/")[2].startswith(RUN)]
         reasons = [why_foreign(store.read(run.below(RECORD)), call) for run in earlier]
         own = [run for run, _ in itertools.takewhile(lambda pair: pair[1] is None, zip(earlier, reasons, strict=True))]
         states = tuple(state for run in own for state in _full_states(store, run))
@@ -82,12 +83,8 @@ def note_end_stored(store: OutputStore, outcome: Outcome) -> None:
 
 
 def _full_states(store: OutputStore, run: Location) -> list[str]:
-    found = []
-    for location in store.manifests_below(run):
-        manifest = store.manifest_of(location)
-        if not isinstance(manifest, str) and manifest.kind == "full-state":
-            found.append((manifest.step, location.uri))
-    return [uri for _, uri in sorted(found, reverse=True)]
+    states = [pair for pair in store.sealed(run, last=True) if pair[0].kind == "full-state"]
+    return [store.location_of(path).uri for _, path in sorted(states, key=lambda pair: pair[0].step, reverse=True)]
 
 
 def discard_local(directory: Path) -> None:

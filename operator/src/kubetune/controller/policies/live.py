@@ -71,14 +71,20 @@ def idle_time(attempts: Sequence[Attempt]) -> timedelta:
     return sum((max(gap, timedelta()) for gap in gaps), timedelta(seconds=queues))  # the clock may have been set back
 
 
-def hang(observed: Observation, _settings: ControllerSettings, now: datetime) -> Decision | None:
-    """No new step for progressDeadlineSeconds while the master runs."""
-    limit, since = run_policy(observed).progress_deadline_seconds, last_progress(observed)
-    if not observed.live or limit is None or since is None or (now - since).total_seconds() < limit:
+def hang(observed: Observation, settings: ControllerSettings, now: datetime) -> Decision | None:
+    """No new step for progressDeadlineSeconds while the master runs, which had its time to notice that by itself."""
+    limit, since, due = run_policy(observed).progress_deadline_seconds, last_progress(observed), hang_time(observed, settings)
+    if not observed.live or since is None or due is None or now < due:
         return None
     where = f"since step {observed.step}" if observed.step is not None else "and no step was ever reported"
     message = f"no new step for {int((now - since).total_seconds())} s {where}; progressDeadlineSeconds is {limit}"
     return end_attempt(observed, Failure(failure_class=FailureClass.HANG, reason="Hang", message=message))
+
+
+def hang_time(observed: Observation, settings: ControllerSettings) -> datetime | None:
+    """When the running attempt will be taken for hung."""
+    limit, moved = run_policy(observed).progress_deadline_seconds, last_progress(observed)
+    return moved + timedelta(seconds=limit + settings.hang_slack_seconds) if moved and limit else None
 
 
 def last_progress(observed: Observation) -> datetime | None:
@@ -138,11 +144,9 @@ def standing(observed: Observation) -> tuple[Phase, str, str]:
 
 def deadlines(observed: Observation, settings: ControllerSettings, now: datetime) -> list[float]:
     """Seconds until something is due, each at least one."""
-    policy = run_policy(observed)
-    moved = last_progress(observed)
     due = [
         deadline_time(observed),
-        moved + timedelta(seconds=policy.progress_deadline_seconds) if moved and policy.progress_deadline_seconds else None,
+        hang_time(observed, settings),
         *(
             pod.created + timedelta(seconds=settings.waiting_grace_seconds)
             for pod in observed.pods

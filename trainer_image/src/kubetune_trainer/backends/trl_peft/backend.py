@@ -13,7 +13,6 @@ from kubetune_trainer.backends import common
 from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint, StepMetrics
 from kubetune_trainer.backends.trl_peft.modules import adapted_modules
 from kubetune_trainer.backends.trl_peft.settings import Settings
-from kubetune_trainer.launch.command import Launch
 from kubetune_trainer.launch.run import launch_script
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -33,9 +32,7 @@ class TrlPeft:
         """See Backend.run."""
         common.warn_without_flash_attention(run)
         settings = settings_of(run)
-        launch = Launch(
-            run.torchrun, common.node_log_dir(run), run.device, environment=ENVIRONMENT | common.environment_of(run), knows_cpu=True
-        )
+        launch = common.launch(run, self.metrics_file(run), environment=ENVIRONMENT, knows_cpu=True)
         launch_script(WORKER, [settings.model_dump_json()], launch)
 
     def total_steps(self, run: BackendRun) -> int | None:

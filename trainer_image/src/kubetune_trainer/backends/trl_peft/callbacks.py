@@ -64,7 +64,7 @@ class Saver(TrainerCallback):  # type: ignore[misc]  # as above
 
     def __init__(self, output_dir: Path, batches: Batches, policy: CheckpointPolicy, *, at_epoch: bool) -> None:
         self.output_dir, self.batches, self.at_epoch, self.keep = output_dir, batches, at_epoch, policy.keep
-        self.schedule = schedule_of(**policy.model_dump(exclude={"keep"}))
+        self.schedule = schedule_of(**policy.model_dump(exclude={"keep", "keep_weights"}))
         self.urgency = Urgency.NONE
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_more: Any) -> None:
