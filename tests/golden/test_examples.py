@@ -25,7 +25,7 @@ def jobs() -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_the_gallery_is_whole():
-    assert {"sft-minimal.yaml", "osft-minimal.yaml", "osft-two-nodes-gpu.yaml", "sft-eight-gpus.yaml"} <= {
+    assert {"sft-minimal.yaml", "osft-minimal.yaml", "osft-two-nodes-gpu.yaml", "sft-eight-gpus.yaml", "osft-s3.yaml"} <= {
         name for name, _ in jobs()
     }
 

@@ -16,7 +16,7 @@ from kubetune_trainer.contract import CONTRACT_ENV, Checkpoint, Contract
 
 SETTINGS = RenderSettings(image="registry.example/kubetune-trainer:0.1.0")
 CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/job.yaml"))
-EXPECTED_CASES = 14
+EXPECTED_CASES = 15
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
@@ -88,7 +88,7 @@ def test_the_golden_is_a_gang_that_agrees_with_its_contract(case):
 
 def check_every_path_is_mounted(contract: Contract, mounts: list[dict[str, Any]]) -> None:
     paths = [contract.model, contract.dataset, contract.output, *contract.resume_from]
-    for path in (path for path in paths if not path.startswith("hf://")):
+    for path in (path for path in paths if not path.startswith(("hf://", "s3://"))):
         over = [mount for mount in mounts if path.startswith(mount["mountPath"] + "/")]
         assert over, path
         assert path != contract.output or not any(mount.get("readOnly") for mount in over)

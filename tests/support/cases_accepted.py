@@ -109,6 +109,22 @@ ACCEPTED = [
     sft("dataset-path", {"spec.dataset.uri": "/data/train.jsonl"}),
     sft("model-pvc", {"spec.model.uri": "pvc://models/granite/3b"}),
     sft("model-pvc-root", {"spec.model.uri": "pvc://models"}),
+    sft("model-s3", {"spec.model.uri": "s3://models/granite/3b/", "spec.model.secretRef": {"name": "s3"}}),
+    sft("model-s3-bucket", {"spec.model.uri": "s3://models.example"}),
+    sft("dataset-s3", {"spec.dataset.uri": "s3://data/team/train.jsonl.gz"}),
+    sft("output-s3", {"spec.output.uri": "s3://runs/team", "spec.nodes": 2, "spec.output.secretRef": {"name": "s3"}}),
+    sft("output-s3-bucket", {"spec.output.uri": "s3://runs"}),
+    sft("resume-from-s3", {"spec.model": ABSENT, "spec.resumeFrom": {"uri": "s3://runs/a/hf_format/samples_8"}}),
+    sft(
+        "output-s3-on-a-volume-of-its-own",
+        {
+            "spec.output.uri": "s3://runs",
+            "spec.template": {
+                "volumes": [{"name": "disk", "emptyDir": {"sizeLimit": "500Gi"}}],
+                "volumeMounts": [{"name": "disk", "mountPath": "/var/kubetune/output"}],
+            },
+        },
+    ),
     sft("model-path", {"spec.model.uri": "/models/granite"}),
     sft("output-path", {"spec.output.uri": "/results/"}),
     sft("output-pvc-deep", {"spec.output.uri": "pvc://runs/team.a/llm/"}),

@@ -301,14 +301,9 @@ REJECTED = [
         "tensorboard-not-absolute", {"spec.tracking": {"tensorboard": {"logDir": "logs"}}}, "spec.tracking.tensorboard.logDir", "^/"
     ),
     sft("tracker-unknown", {"spec.tracking": {"neptune": {}}}, "spec.tracking.neptune", "unknown"),
-    # not in this version
-    sft("model-from-s3", {"spec.model.uri": "s3://bucket/key"}, "spec.model.uri", "not supported"),
-    sft("dataset-from-s3", {"spec.dataset.uri": "s3://bucket/train.jsonl"}, "spec.dataset.uri", "not supported"),
-    sft("output-to-s3", {"spec.output.uri": "s3://bucket/runs", "spec.nodes": 2}, "spec.output.uri", "not supported"),
-    sft(
-        "resume-from-s3",
-        {"spec.model": ABSENT, "spec.resumeFrom": {"uri": "s3://bucket/a"}},
-        "spec.resumeFrom.uri",
-        "not supported",
-    ),
+    # object stores
+    sft("model-s3-upper-case-bucket", {"spec.model.uri": "s3://Bucket/key"}, "spec.model.uri", "s3://bucket/key"),
+    sft("dataset-s3-without-key", {"spec.dataset.uri": "s3://bucket/"}, "spec.dataset.uri", "s3://bucket/key"),
+    sft("output-s3-upwards", {"spec.output.uri": "s3://bucket/../other"}, "spec.output.uri", "'..'"),
+    sft("output-s3-without-bucket", {"spec.output.uri": "s3:///runs"}, "spec.output.uri", "s3://bucket/key"),
 ]

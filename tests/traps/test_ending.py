@@ -177,7 +177,7 @@ def refusal(first: Trained) -> str:
     write_manifest(state.path, about)
     choice = choose([str(state.path)], Fit("osft", 2, None, TOTAL))
     assert choice.path is None
-    return f"not taken up: `{choice.rejected[0].split(': ', 1)[-1]}`"
+    return f"not taken up: `{choice.rejected[0].problem}`"
 
 
 @pytest.mark.trap("sigint")

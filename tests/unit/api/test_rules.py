@@ -4,11 +4,8 @@ import re
 
 import pytest
 
-from kubetune.api.policies import NOT_SUPPORTED
 from kubetune.api.rule import Rule, at, typed
 from kubetune.api.rules import RULES
-from kubetune.api.spec import JobSpec
-from kubetune.api.unsupported import UNSUPPORTED_RULES
 
 by_name = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 
@@ -31,18 +28,6 @@ def test_the_cel_twin_guards_what_it_reads(rule: Rule):
         for depth in range(2, len(steps)):
             parent = ".".join(steps[:depth])
             assert parent in required or f"has({parent})" in rule.cel, f"{parent} is read without has()"
-
-
-def test_what_is_not_supported_says_so_in_its_description():
-    schema = JobSpec.model_json_schema(by_alias=True)
-    for rule in UNSUPPORTED_RULES:
-        node = schema
-        for step in rule.field.split(".")[1:]:
-            node = node["properties"][step]
-            target = next((each for each in [node, *node.get("anyOf", [])] if "$ref" in each), None)
-            said = node.get("description", "")
-            node = schema["$defs"][target["$ref"].rsplit("/", 1)[-1]] if target else node
-        assert NOT_SUPPORTED in said or rule.field == "spec.resumeFrom.uri", rule.field
 
 
 def test_looking_into_documents():

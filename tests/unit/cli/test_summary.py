@@ -5,7 +5,7 @@ import shlex
 from datetime import UTC, datetime, timedelta
 
 from kubetune.api.status import Failure, JobStatus, Phase
-from kubetune.cli.summary import last_state, next_command, rows
+from kubetune.cli.summary import advice, last_state, next_command, rows
 from kubetune_trainer.contract import Checkpoint, Progress
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -43,6 +43,13 @@ def test_a_success_names_the_checkpoint_here_and_by_uri() -> None:
 def test_a_failure_names_class_pod_and_message() -> None:
     failure = Failure(failure_class="DataError", reason="DataError", message="line 3 is no JSON", pod="a-sft-1-master-0")
     assert lines(JobStatus(phase=Phase.FAILED, failure=failure))[-1] == "Failure: DataError in a-sft-1-master-0: line 3 is no JSON"
+
+
+def test_a_checkpoint_in_a_store_is_fetched_first() -> None:
+    assert advice("/runs/a/samples_8").startswith("Ask it:\n")
+    said = advice("s3://runs/a b/samples_8").splitlines()
+    assert said[0] == "Fetch it:"
+    assert shlex.split(said[1]) == ["aws", "s3", "cp", "--recursive", "s3://runs/a b/samples_8", "samples_8"]
 
 
 def test_the_next_command_is_one_line_of_valid_python_for_any_path() -> None:

@@ -102,6 +102,8 @@ def test_where_the_metrics_are_sent_has_its_defaults_from_the_job(render):
     tracking = render(output={"uri": "pvc://runs"}, tracking=every).contract.tracking
     assert tracking.tensorboard.log_dir == f"/kubetune/volumes/runs/{SUBDIR}/tensorboard"
     assert (tracking.mlflow.tracking_uri, tracking.mlflow.experiment, tracking.mlflow.run_name) == (None, "lab", "j")
+    stored = render(output={"uri": "s3://runs/team"}, tracking=every).contract
+    assert stored.tracking.tensorboard.log_dir == f"{stored.output}/tensorboard" == f"/var/kubetune/output/{SUBDIR}/tensorboard"
     assert (tracking.wandb.project, tracking.wandb.entity, tracking.wandb.run_name) == ("lab", None, "j")
 
     named = {"tensorboard": {"logDir": "/b"}, "mlflow": {"trackingUri": "http://m", "experiment": "e", "runName": "r"}}

@@ -1,6 +1,6 @@
 import pytest
 
-from kubetune.render.paths import path_in_pod, uri_below
+from kubetune.render.paths import output_dir, path_in_pod, uri_below
 from kubetune.render.plan import RenderSettings
 
 
@@ -26,9 +26,13 @@ def test_roots_may_end_in_a_slash():
     assert path_in_pod("configMap://a/b", settings) == "/c/a/b"
 
 
-def test_what_cannot_be_mounted_is_refused_with_a_remedy(settings):
-    with pytest.raises(ValueError, match=r"s3://bucket/key.*use pvc://"):
-        path_in_pod("s3://bucket/key", settings)
+def test_what_lies_in_a_store_is_left_to_the_trainer(settings):
+    assert path_in_pod("s3://bucket/key", settings) == "s3://bucket/key"
+
+
+def test_an_output_in_a_store_is_written_to_the_pods_own_disk_first(settings):
+    assert output_dir("s3://runs/team", "job-1", settings) == "/var/kubetune/output/job-1"
+    assert output_dir("pvc://runs/team", "job-1", settings) == "/kubetune/volumes/runs/team/job-1"
 
 
 @pytest.mark.parametrize("uri", ["pvc://runs", "pvc://runs/", "pvc://runs/a", "/data", "/data/"])

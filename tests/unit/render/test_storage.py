@@ -28,6 +28,24 @@ def test_what_the_plan_names_is_mounted_too(render):
     assert rendered.mounts["/kubetune/volumes/models"]["readOnly"] is True
 
 
+def test_an_output_in_a_store_has_a_disk_of_the_pods_own(render):
+    rendered = render(model={"uri": "s3://m/a"}, dataset={"uri": "s3://d/a.jsonl"}, output={"uri": "s3://runs/x"})
+    assert rendered.mounted("/var/kubetune/output")["emptyDir"] == {}
+    assert not [each for each in rendered.volumes.values() if "persistentVolumeClaim" in each]
+    contract = rendered.contract
+    assert (contract.model, contract.dataset) == ("s3://m/a", "s3://d/a.jsonl")
+    assert contract.output.startswith("/var/kubetune/output/")
+    assert contract.output_uri == f"s3://runs/x/{contract.output.rpartition('/')[2]}"
+    assert "/var/kubetune/output" not in render().mounts
+
+
+def test_a_larger_disk_of_the_users_takes_its_place(render):
+    volume, mount = {"name": "disk", "hostPath": {"path": "/mnt"}}, {"name": "disk", "mountPath": "/var/kubetune/output"}
+    rendered = render(output={"uri": "s3://runs/x"}, template={"volumes": [volume], "volumeMounts": [mount]})
+    assert rendered.mounted("/var/kubetune/output") == volume
+    assert "kubetune-output" not in rendered.volumes
+
+
 def test_a_replaced_model_is_not_mounted(render):
     rendered = render(AttemptPlan(number=1, model_uri="hf://org/x@main"), model={"uri": "pvc://models/a"})
     assert "/kubetune/volumes/models" not in rendered.mounts

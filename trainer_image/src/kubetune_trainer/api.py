@@ -9,6 +9,7 @@ import os
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, ParamSpec, TypeVar
 
@@ -18,6 +19,7 @@ from kubetune_trainer.contract import CheckpointPolicy
 from kubetune_trainer.errors import ConfigurationError
 from kubetune_trainer.parameters import OSFTParameters, SFTParameters, TrainingParameters
 from kubetune_trainer.registry import create_algorithm
+from kubetune_trainer.storage.location import SCHEME
 from kubetune_trainer.tracking.chosen import ARGUMENTS as TRACKING
 from kubetune_trainer.tracking.chosen import tracking_of
 from kubetune_trainer.validation import parameters_of, unknown_name
@@ -25,6 +27,7 @@ from kubetune_trainer.validation import parameters_of, unknown_name
 if TYPE_CHECKING:
     from kubetune_trainer.checkpoints import Verifier
     from kubetune_trainer.run import RunPlan, RunResult
+    from kubetune_trainer.storage.output import OutputStore
 
 Device = Literal["gpu", "cpu"]
 
@@ -98,7 +101,9 @@ class TrainingAlgorithm:
         model, dataset, output = (place(given, name) for name in PLACES)
         device = device_of(given.get("device"))
         parameters = without_liger(parameters_of(self.parameters, {k: v for k, v in given.items() if k in fields}), device)
-        output_dir = Path(output).expanduser().absolute()
+        torchrun = torchrun_of(given)
+        store = output_store(output, torchrun)
+        output_dir = store.local if store else Path(output).expanduser().absolute()
         data_dir = getattr(parameters, "data_output_dir", None)
         return RunPlan(
             algorithm=self.name,
@@ -107,14 +112,15 @@ class TrainingAlgorithm:
             dataset=dataset,
             dataset_format="processed" if getattr(parameters, "use_processed_dataset", None) else "messages",
             output_dir=output_dir,
-            output_uri=str(output_dir),
+            output_uri=store.root.uri if store else str(output_dir),
             parameters=parameters,
             further=further,
-            torchrun=torchrun_of(given),
+            torchrun=torchrun,
             device=device,
             checkpoint=CheckpointPolicy(every_epoch=getattr(parameters, "accelerate_full_state_at_epoch", None) is not False),
             data_dir=Path(data_dir).absolute() if data_dir else None,
             verifiers=self.verifiers(),
+            store=store,
             tracking=tracking_of(given, output_dir, os.environ),
         )
 
@@ -218,6 +224,21 @@ def torchrun_of(given: Mapping[str, Any]) -> Torchrun:
         rdzv_id=str(given.get("rdzv_id", 0)),
         endpoint=endpoint if nodes > 1 else None,
     )
+
+
+def output_store(output: str, torchrun: Torchrun) -> OutputStore | None:
+    """Of ckpt_output_dir="s3://bucket/key"; None for a directory.
+
+    Raises:
+        ConfigurationError: no such form, or several nodes.
+
+    """
+    if not output.startswith(SCHEME):
+        return None
+    from kubetune_trainer.storage.runs import run_of_its_own
+    from kubetune_trainer.storage.settings import StoreSettings
+
+    return run_of_its_own(output, torchrun, StoreSettings.from_environment(os.environ), datetime.now(UTC))
 
 
 def number(given: Mapping[str, Any], name: str, default: int, least: int) -> int:

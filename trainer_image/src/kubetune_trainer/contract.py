@@ -132,7 +132,9 @@ CheckpointKind = Literal["hf", "adapter", "full-state"]
 class Checkpoint(Message):
     """One checkpoint that was verified (or found wanting) by reading it back."""
 
-    uri: str = Field(max_length=MAX_URI, description="Where it lies: pvc://claim/path, or an absolute path in the pod.")
+    uri: str = Field(
+        max_length=MAX_URI, description="Where it lies: pvc://claim/path, s3://bucket/key, or an absolute path in the pod."
+    )
     step: int = Field(ge=0, description="Optimizer steps that it holds, counted over the whole run.")
     epoch: int | None = Field(default=None, ge=0, description="Complete epochs that it holds.")
     bytes: int = Field(ge=0, description="Size on disk, the manifest not counted.")
@@ -215,11 +217,16 @@ class Contract(Message):
     attempt: int = Field(ge=1)
     algorithm: str
     backend: str
-    model: str = Field(description="An absolute directory in the pod, or hf://org/name[@revision].")
-    dataset: str = Field(description="An absolute file path in the pod, or hf://org/name[@revision]/file.jsonl.")
+    model: str = Field(description="An absolute directory in the pod, hf://org/name[@revision] or s3://bucket/key.")
+    dataset: str = Field(description="An absolute file path in the pod, hf://org/name[@revision]/file.jsonl or s3://bucket/key.")
     dataset_format: Literal["messages", "processed", "pretraining"] = "messages"
-    output: str = Field(description="The job's own directory in the pod; the attempt writes below attempt_dir only.")
-    output_uri: str = Field(description="The same directory as the user names it (pvc://...): the prefix of every URI reported.")
+    output: str = Field(
+        description="The job's own directory in the pod; the attempt writes below attempt_dir only. With an output_uri of s3:// "
+        "it is this pod's alone, and what is written there is uploaded."
+    )
+    output_uri: str = Field(
+        description="The same directory as the user names it (pvc://..., s3://...): the prefix of every URI reported."
+    )
     nodes: int = Field(default=1, ge=1)
     procs_per_node: int = Field(default=1, ge=1)
     device: Literal["gpu", "cpu"] = "gpu"
@@ -229,7 +236,7 @@ class Contract(Message):
     checkpoint: CheckpointPolicy = CheckpointPolicy()
     resume_from: tuple[str, ...] = Field(
         default=(),
-        description="Full-state directories of earlier attempts, best first. The first that verifies is used.",
+        description="Full-state directories of earlier attempts, or their s3:// URIs, best first. The first that verifies is used.",
     )
     tracking: Tracking | None = None
     rendezvous_timeout_seconds: int = Field(

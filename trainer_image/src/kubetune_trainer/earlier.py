@@ -93,7 +93,7 @@ def take_up(directory: Path, call: str, *, alone: bool) -> tuple[str, ...]:
     """
     set_aside(directory)
     earlier = sorted(directory.glob(f"{ASIDE}[0-9]*"), key=_number, reverse=True)
-    reasons = [_foreign(run, call) for run in earlier]
+    reasons = [why_foreign(_record(run), call) for run in earlier]
     own = [run for run, _ in itertools.takewhile(lambda pair: pair[1] is None, zip(earlier, reasons, strict=True))]
     states = tuple(state for run in own for state in _full_states(run))
     if states and alone:
@@ -145,11 +145,18 @@ def read_record(directory: Path) -> RunRecord:
     return RunRecord.model_validate_json((directory / RECORD).read_bytes())
 
 
-def _foreign(run: Path, call: str) -> str | None:
-    """Why that run is not to be gone on with."""
+def _record(run: Path) -> bytes | None:
     try:
-        record = read_record(run)
-    except (OSError, ValueError):
+        return (run / RECORD).read_bytes()
+    except OSError:
+        return None
+
+
+def why_foreign(record_text: bytes | None, call: str) -> str | None:
+    """Why the run that left this record is not to be gone on with."""
+    try:
+        record = RunRecord.model_validate_json(record_text or b"")
+    except ValueError:
         return f"has no {RECORD} that can be read"
     if record.call != call:
         return "was another call's: model, data or arguments differ"

@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 from pydantic import ValidationError
@@ -34,6 +35,9 @@ from kubetune_trainer.outcome import classify, exit_code
 from kubetune_trainer.preemption import GracefulStop, Terminated
 from kubetune_trainer.report import file_reporter, interval_of
 from kubetune_trainer.run import RunFailedError, RunPlan, run_training
+
+if TYPE_CHECKING:
+    from kubetune_trainer.storage.output import OutputStore
 
 logger = logging.getLogger("kubetune")
 
@@ -114,13 +118,14 @@ def run_attempt(contract: Contract, environment: Mapping[str, str], stop: Gracef
     algorithm = create_algorithm(contract.algorithm, contract.backend)
     torchrun = torchrun_of(contract, environment)
     report = reporter_of(contract, torchrun.node_rank, environment)
+    store = output_store_of(contract, torchrun.node_rank, environment)
     plan = RunPlan(
         algorithm=contract.algorithm,
         backend=algorithm.backend,
         model=contract.model,
         dataset=contract.dataset,
         dataset_format=contract.dataset_format,
-        output_dir=Path(contract.attempt_dir),
+        output_dir=store.local if store else Path(contract.attempt_dir),
         output_uri=contract.attempt_uri,
         parameters=parameters_of(algorithm.parameters, contract.training),  # once more: operator and image may differ in age
         torchrun=torchrun,
@@ -134,6 +139,7 @@ def run_attempt(contract: Contract, environment: Mapping[str, str], stop: Gracef
         report=report,
         report_interval=interval_of(environment),
         stop=stop,
+        store=store,
         patience=Patience(contract.hang_seconds, began) if contract.hang_seconds else None,
     )
     try:
@@ -145,6 +151,20 @@ def run_attempt(contract: Contract, environment: Mapping[str, str], stop: Gracef
     if result.outcome is None:
         raise RuntimeError("run_training returned without a verdict")
     return result.outcome
+
+
+def output_store_of(contract: Contract, node_rank: int, environment: Mapping[str, str]) -> OutputStore | None:
+    """Where the attempt's directory is uploaded, if the output is s3://; each node has a directory of its own then."""
+    from kubetune_trainer.storage.location import SCHEME, parse
+    from kubetune_trainer.storage.settings import StoreSettings
+
+    if not contract.output_uri.startswith(SCHEME):
+        return None
+    from kubetune_trainer.storage.output import OutputStore
+
+    local = Path(contract.output) / f"node-{node_rank}" / Path(contract.attempt_dir).name
+    root = parse("ckpt_output_dir", contract.attempt_uri)
+    return OutputStore(root, local, StoreSettings.from_environment(environment), node_rank, contract.nodes)
 
 
 def reporter_of(contract: Contract, node_rank: int, environment: Mapping[str, str]) -> Callable[[Report], None] | None:

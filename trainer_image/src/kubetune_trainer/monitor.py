@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,9 @@ from kubetune_trainer.plan import RunPlan
 from kubetune_trainer.plugins.saving import read_unsaved
 from kubetune_trainer.progress import MetricsReader, before_first_step, progress_of, total_steps
 from kubetune_trainer.report import Reports
+from kubetune_trainer.storage.errors import StoreError
+from kubetune_trainer.storage.output import AWAITING
+from kubetune_trainer.storage.uploads import Uploads
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +44,7 @@ class Monitor:
     resumed_step: int = 0
     problems: dict[Path, list[str]] = field(default_factory=dict)
     _found: dict[Path, Checkpoint] = field(default_factory=dict)
+    _sealed: dict[Path, tuple[Manifest, float]] = field(default_factory=dict)  # with the seconds that it took
     _unsaved: int = 0  # failed saves that were told
     _short: bool = False  # a manifest waits for space
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -52,6 +56,7 @@ class Monitor:
         self._reader = MetricsReader(backend.metrics_file(self.run), lambda line: backend.parse_metrics(line, self.run))
         self._known = backend.total_steps(self.run)
         self.steps: list[StepMetrics] = []
+        self._uploads = Uploads(self.plan.store, self.keeper, self.earlier) if self.plan.store else None
 
     @property
     def total_steps(self) -> int | None:
@@ -70,7 +75,8 @@ class Monitor:
         return bool(self.steps)
 
     def start(self) -> None:
-        for look in (self.read, self.check):
+        """A node that does not judge has nothing to watch but its part of an output in a store."""
+        for look in (self.read, self.check) if self.plan.judges else (self.check,):
             thread = threading.Thread(target=self._loop, args=(look,), name=f"monitor-{look.__name__}", daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -84,6 +90,8 @@ class Monitor:
     def finish(self, *, returned: bool) -> None:
         """A last look after the threads ended. `returned`: the backend came back, so nothing is being written any more."""
         self.reports.throttle.interval = 0  # the last word is never held back
+        if self._uploads is not None:
+            self._uploads.last = True
         self.read()
         self.check(returned=returned)
         self.read()
@@ -112,9 +120,13 @@ class Monitor:
             TrainingError: of class DiskFull, once the backend returned: a manifest finds no room.
 
         """
-        for found in self.plan.backend.found(self.run, self.steps):
-            if self._is_new(found) and self._is_complete(found, returned=returned):
-                self._examine(found, last=returned)
+        found = self.plan.backend.found(self.run, self.steps)
+        new = [each for each in found if self._is_new(each) and self._is_complete(each, returned=returned)]
+        if self._uploads is not None:
+            self._examine_and_upload(self._uploads, new, returned=returned)
+        else:
+            for each in new:
+                self._examine(each, last=returned)
         self._tell_unsaved()
         self._forget()
 
@@ -133,7 +145,9 @@ class Monitor:
         self._unsaved = len(unsaved)
 
     def _forget(self) -> None:
-        """The ranks remove the full states that newer ones replace."""
+        """The ranks remove the full states that newer ones replace; in a store they count until they leave it (Uploads.retire)."""
+        if self._uploads is not None:
+            return
         with self._lock:
             gone = {path: checkpoint for path, checkpoint in self._found.items() if not path.is_dir()}
             self._found = {path: checkpoint for path, checkpoint in self._found.items() if path not in gone}
@@ -148,6 +162,31 @@ class Monitor:
                     reason="a newer one is kept",
                 )
 
+    @property
+    def _at_the_end(self) -> bool:
+        return bool(self.steps) and self.steps[-1].step == self.total_steps
+
+    def _examine_and_upload(self, uploads: Uploads, new: Sequence[FoundCheckpoint], *, returned: bool) -> None:
+        """A checkpoint is named once the store holds it. What is under way when the store goes away is tried again."""
+        waiting = uploads.in_order(new, reached_end=returned and self._at_the_end)
+        for place, found in enumerate(waiting):
+            try:
+                self._examine(found, last=returned)
+            except StoreError as error:
+                uploads.failed(found, error)
+                if uploads.last:
+                    self.problems |= {each.path: [uploads.why_not(error)] for each in waiting[place:]}
+                if uploads.last or error.code != AWAITING:
+                    return
+
+    def give_up_uploads(self, reason: str) -> None:
+        """Says of what was saved and is not in the store that it is not; nothing is said where there is no store."""
+        if self._uploads is None:
+            return
+        for found in self.plan.backend.found(self.run, self.steps):
+            if self._is_new(found):
+                self.problems[found.path] = [self._uploads.why_not(reason)]
+
     def _is_new(self, found: FoundCheckpoint) -> bool:
         return found.step > self.resumed_step and found.path not in self._found and found.path not in self.problems
 
@@ -160,7 +199,7 @@ class Monitor:
     def _examine(self, found: FoundCheckpoint, *, last: bool) -> None:
         began = time.monotonic()
         try:
-            problems = self.plan.verifiers[found.kind](found.path, self.run.model_dir) if found.kind != "full-state" else []
+            problems = self._verify(found) if found.path not in self._sealed else []
             manifest = None if problems else self._seal(found, began)
         except FileNotFoundError:
             logger.info("%s was removed while it was read (an older state makes room for a newer one)", found.path)
@@ -179,14 +218,31 @@ class Monitor:
         aside = self.keeper.quarantine(found.path, "; ".join(problems), kind=found.kind, step=found.step)
         self._name(aside, found, size_below(aside), verified=False)
 
+    def _verify(self, found: FoundCheckpoint) -> list[str]:
+        return self.plan.verifiers[found.kind](found.path, self.run.model_dir) if found.kind != "full-state" else []
+
     def _seal(self, found: FoundCheckpoint, began: float) -> Manifest:
-        """Hashed here, beside the training: the ranks do not wait for it."""
-        manifest = write_manifest(found.path, self._manifest(found), self.plan.backend.distributions)
-        if self.keeper.seal(found.path, manifest, time.monotonic() - began, found.seconds):
-            self.keeper.retire(self.earlier, self.run.output_dir)
-        else:
-            self._give_way()
+        """Hashed here, beside the training: the ranks do not wait for it. It counts once the store holds it, where there is one.
+
+        Another look may have to try the later half of it again.
+        """
+        if found.path not in self._sealed:
+            manifest = write_manifest(found.path, self._manifest(found), self.plan.backend.distributions)
+            self._sealed[found.path] = manifest, time.monotonic() - began
+        manifest, seconds = self._sealed[found.path]
+        if self._uploads is not None:
+            manifest = self._uploads.upload(found, manifest)
+        if self.plan.judges:
+            self._count(found, manifest, seconds)
         return manifest
+
+    def _count(self, found: FoundCheckpoint, manifest: Manifest, seconds: float) -> None:
+        if not self.keeper.seal(found.path, manifest, seconds, found.seconds):
+            self._give_way()
+            return
+        gone = self._uploads.retire() if self._uploads else self.keeper.retire(self.earlier, self.run.output_dir)
+        with self._lock:
+            self._found = {path: checkpoint for path, checkpoint in self._found.items() if path not in gone}
 
     def _give_way(self) -> None:
         """A lost node's containers run on: who was followed by a later attempt has no more to do."""

@@ -91,6 +91,7 @@ def where_it_ended(evidence: Evidence) -> str:
         saved = f"the last verified checkpoint is {states[-1].uri} (step {states[-1].step})"
     else:
         saved = "no checkpoint was verified"
+    saved = "; ".join([saved, *evidence.problems])
     return f"asked to end (SIGTERM) at step {step} of {evidence.total_steps or 'an unknown number'}; {saved}"
 
 

@@ -20,6 +20,7 @@ from kubetune_trainer.result_view import html_of, text_of
 if TYPE_CHECKING:
     from kubetune_trainer.checkpoints import Verifier
     from kubetune_trainer.checkpoints.ledger import Entry
+    from kubetune_trainer.storage.output import OutputStore
 
 
 def plain_verifiers() -> Mapping[str, Verifier]:
@@ -38,8 +39,8 @@ class RunPlan:
 
     algorithm: str
     backend: Backend
-    model: str  # a directory, hf://org/name[@revision], or (library only) a Hub id
-    dataset: str  # a file, or hf://org/name[@revision]/file.jsonl
+    model: str  # a directory, hf://org/name[@revision], s3://bucket/key, or (library only) a Hub id
+    dataset: str  # a file, hf://org/name[@revision]/file.jsonl or s3://bucket/key
     dataset_format: Literal["messages", "processed", "pretraining"]
     output_dir: Path
     output_uri: str  # output_dir as the user names it
@@ -48,11 +49,12 @@ class RunPlan:
     torchrun: Torchrun = field(default_factory=Torchrun)
     device: Literal["gpu", "cpu"] = "gpu"
     checkpoint: CheckpointPolicy = field(default_factory=CheckpointPolicy)
-    resume_from: tuple[str, ...] = ()  # full-state directories, best first
+    resume_from: tuple[str, ...] = ()  # full-state directories, or s3:// URIs, best first
     job: JobIdentity | None = None
     attempt: int = 1
     data_dir: Path | None = None  # None: parameters.data_output_dir, else below output_dir
     verifiers: Mapping[str, Verifier] = field(default_factory=plain_verifiers)  # by kind of checkpoint
+    store: OutputStore | None = None  # where output_dir is uploaded; None: output_dir is the output itself
     data_settings: DataSettings | None = None  # None: the environment's
     tracking: Tracking = field(default_factory=Tracking)
     report: Callable[[Report], None] | None = None
@@ -69,6 +71,11 @@ class RunPlan:
     def judges(self) -> bool:
         """Whether this node is the one that verifies, reports and judges the shared output."""
         return self.torchrun.node_rank == 0
+
+    @property
+    def watches(self) -> bool:
+        """Whether this node sees to checkpoints while it trains: those of the shared output, or its part of one in a store."""
+        return self.judges or self.store is not None
 
     @property
     def owns_output(self) -> bool:
@@ -94,9 +101,9 @@ class RunPlan:
         """
         if given == OFF:
             return None
-        return (
-            Path(given).expanduser().absolute() if given else (self.output_dir.parent if self.job else self.output_dir) / CACHE_NAME
-        )
+        if given:
+            return Path(given).expanduser().absolute()
+        return (self.output_dir.parent if self.job or self.store else self.output_dir) / CACHE_NAME
 
     @property
     def cache_dir(self) -> Path:
@@ -116,7 +123,7 @@ class RunPlan:
     def uri_of(self, path: Path) -> str:
         """The path as the user names it; one that is not the output's (or an earlier attempt's beside it) stays a path."""
         bases = [(self.output_dir, self.output_uri)]
-        if self.job is not None:
+        if self.job is not None or self.store is not None:
             bases.append((self.output_dir.parent, self.output_uri.rpartition("/")[0]))
         for base, uri in bases:
             if path.is_relative_to(base):

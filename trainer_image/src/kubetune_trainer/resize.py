@@ -73,8 +73,10 @@ def from_weights(run: BackendRun, runs: Sequence[Path], ranks: int) -> Restart:
 
 
 def last_weights(runs: Sequence[Path], ranks: int) -> tuple[Manifest, Path]:
-    for manifest, path in sorted(sealed(runs, ("hf",)), key=lambda pair: pair[0].step, reverse=True):
-        if not check_manifest(path):
+    for manifest, path in sorted(sealed(runs), key=lambda pair: pair[0].step, reverse=True):
+        if manifest.kind == "hf" and not check_manifest(path):
             return manifest, path
-    problem = f"asks for weights to go on from with {ranks} ranks, and there is no verified checkpoint of weights"
-    raise ConfigurationError(SETTING, "weights", problem, f"save them at epoch ends, or set {SETTING}=restart")
+    problem = f"asks for weights to go on from with {ranks} ranks, and there is no verified checkpoint of weights on this disk"
+    raise ConfigurationError(
+        SETTING, "weights", problem, f"save them at epoch ends, name weights as model_path, or set {SETTING}=restart"
+    )

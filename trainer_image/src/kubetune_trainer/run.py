@@ -15,9 +15,9 @@ from typing import Any
 
 from kubetune_trainer.backends.base import BackendRun
 from kubetune_trainer.checkpoints.keeper import Keeper, checkpoints_below
-from kubetune_trainer.checkpoints.ledger import told
+from kubetune_trainer.checkpoints.ledger import LEDGER_NAME, told
 from kubetune_trainer.checkpoints.manifest import read_manifest
-from kubetune_trainer.contract import FailureClass, Report
+from kubetune_trainer.contract import FailureClass, Outcome, Report
 from kubetune_trainer.data.preflight import PROBE, ModelFacts, check_model, check_output
 from kubetune_trainer.data.report import DataReport
 from kubetune_trainer.data.settings import DataSettings
@@ -35,6 +35,7 @@ from kubetune_trainer.progress import before_first_step
 from kubetune_trainer.report import Reports, Throttle
 from kubetune_trainer.sources import resolve_dataset, resolve_model
 from kubetune_trainer.start import find_start
+from kubetune_trainer.storage.runs import discard_local, note_end_stored
 from kubetune_trainer.tracking.base import TrackedRun, Tracker
 from kubetune_trainer.tracking.chosen import trackers_of
 from kubetune_trainer.tracking.feed import CLOSE_SECONDS, Feed, tracked
@@ -122,6 +123,7 @@ def _attempt(plan: RunPlan, monitor: Monitor, feeds: list[Feed], data: DataRepor
                 feed.succeeded = error is None
     except Terminated as end:
         monitor.stop(wait=False)
+        monitor.give_up_uploads("the grace period was over")
         end.outcome = judge(_evidence(plan, monitor, TrainingError(FailureClass.PREEMPTED, "asked to end")))
         raise
     return _conclude(plan, monitor, error, data, phases)
@@ -148,13 +150,24 @@ def told_in_ledger(plan: RunPlan, keeper: Keeper) -> Iterator[None]:
             failure = FailureClass.PREEMPTED if isinstance(error, Terminated) else classify(error)
             reason = outcome.message if outcome else str(error)
             keeper.note("ended", step=outcome.step if outcome else None, failure=failure, reason=reason)
+        if not isinstance(error, Terminated):  # there is no time left
+            upload_ledger(plan, keeper)
         raise
+    upload_ledger(plan, keeper)
+
+
+def upload_ledger(plan: RunPlan, keeper: Keeper) -> None:
+    """This attempt's lines; the node's disk may be gone before the next one begins. None of a run that did not begin to train."""
+    if plan.judges and plan.store is not None and plan.store.hurried:
+        plan.store.leave(LEDGER_NAME, "".join(f"{entry.to_json()}\n" for entry in keeper.told))
 
 
 def preflight(plan: RunPlan) -> Inputs:
     """Everything that can be refused before anything is launched."""
     _check_device(plan)
     settings = plan.data_settings or DataSettings.from_environment(os.environ)
+    if plan.store is not None:
+        plan.store.prepare()
     if plan.judges and plan.job is not None:
         _check_new(plan)
     model_dir = resolve_model(plan.model)
@@ -220,6 +233,7 @@ def _backend_run(plan: RunPlan, inputs: Inputs, data: DataReport) -> BackendRun:
         device=plan.device,
         checkpoint=plan.checkpoint,
         further=plan.further,
+        node_output=plan.store is not None,
         cache_dir=plan.cache_dir,
         patience=plan.patience,
     )
@@ -249,7 +263,7 @@ def _hurried(plan: RunPlan) -> bool:
 
 def _train(plan: RunPlan, run: BackendRun, monitor: Monitor, phases: Phases) -> Exception | None:
     """The backend's exception, if it raised one."""
-    if plan.judges:
+    if plan.watches:
         monitor.start()
     try:
         with phases.of("train"):
@@ -267,14 +281,19 @@ def _train(plan: RunPlan, run: BackendRun, monitor: Monitor, phases: Phases) -> 
 
 def _last_look(plan: RunPlan, monitor: Monitor, error: Exception | None) -> Exception | None:
     """The error that the verdict is about; one of a full disk names it, and what was half written there is cleared away."""
+    if plan.store is not None:
+        saved = error is None or classify(error) is FailureClass.PREEMPTED
+        plan.store.hurry(all_saved=saved)  # what is under way in the background goes on in the last look, the newest first
     monitor.stop()
-    if not plan.judges:
+    if not plan.watches:
         monitor.read()
         return error
     try:
         monitor.finish(returned=error is None)
     except TrainingError as short:
         error = error or short
+    if not plan.judges:
+        return error
     if error is None and (not is_full(plan.output_dir) or judge(_evidence(plan, monitor, None)).reached_end):
         return None
     error = with_the_disk(plan, monitor.run, error)
@@ -315,7 +334,7 @@ def _conclude(plan: RunPlan, monitor: Monitor, error: Exception | None, data: Da
     if remarks := told(monitor.keeper.told):
         outcome = outcome.model_copy(update={"message": "; ".join([outcome.message, *remarks])})
     if plan.owns_output:
-        note_end(plan.output_dir, outcome)
+        _note_end(plan, outcome)
     if plan.judges and outcome.reached_end:
         monitor.keeper.note("ended", step=outcome.step, reason=outcome.message)
     result = RunResult(
@@ -334,6 +353,15 @@ def _conclude(plan: RunPlan, monitor: Monitor, error: Exception | None, data: Da
     )
     if not outcome.reached_end:
         raise RunFailedError(outcome, result) from error
-    if plan.job and plan.judges:
+    if plan.job and plan.watches:
         shutil.rmtree(plan.cache_dir, ignore_errors=True)  # kept for further attempts: there are none
     return result
+
+
+def _note_end(plan: RunPlan, outcome: Outcome) -> None:
+    if plan.store is None:
+        note_end(plan.output_dir, outcome)
+        return
+    note_end_stored(plan.store, outcome)
+    if outcome.reached_end:
+        discard_local(plan.output_dir)

@@ -1,11 +1,13 @@
 """Where the model and the data set come from: the strings of the contract and of the library, as local paths.
 
 Downloads go through huggingface_hub's own cache (HF_HOME), so that the processes of a node, and attempts that share a
-cache volume, fetch once. HF_HUB_OFFLINE and HF_TOKEN are honoured by the library itself.
+cache volume, fetch once. HF_HUB_OFFLINE and HF_TOKEN are honoured by the library itself. s3:// has a cache of its own
+(kubetune_trainer.storage).
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from huggingface_hub.errors import (
 
 from kubetune_trainer.contract import FailureClass
 from kubetune_trainer.errors import ConfigurationError, TrainingError
+from kubetune_trainer.storage.location import SCHEME as S3_SCHEME
 
 HF_SCHEME = "hf://"
 REPO_NAME = r"[A-Za-z0-9][\w.-]*"
@@ -62,14 +65,16 @@ def parse_hub(field: str, uri: str) -> HubSource:
 
 
 def resolve_model(model: str) -> Path:
-    """The directory that holds the model; a directory is returned as it is, hf:// and a Hub id are downloaded.
+    """The directory that holds the model; a directory is returned as it is, hf://, s3:// and a Hub id are downloaded.
 
     Raises:
-        ConfigurationError: neither a directory nor a model of the Hub (or one that this token may not read).
-        TrainingError: the Hub did not answer; the same call may succeed later.
+        ConfigurationError: neither a directory nor a model of the Hub or store (or one that these credentials may not read).
+        TrainingError: the Hub or the store did not answer; the same call may succeed later.
 
     """
     field = "model_path"
+    if model.startswith(S3_SCHEME):
+        return _from_store(field, model)
     if model.startswith(HF_SCHEME):
         source = parse_hub(field, model)
         if source.path is not None:
@@ -82,14 +87,16 @@ def resolve_model(model: str) -> Path:
 
 
 def resolve_dataset(dataset: str) -> Path:
-    """The data set's file; a path is returned as it is, hf://org/name[@revision]/file.jsonl is downloaded.
+    """The data set's file; a path is returned as it is, hf://org/name[@revision]/file.jsonl and s3://bucket/key are downloaded.
 
     Raises:
-        ConfigurationError: no such repository or file, or it may not be read.
-        TrainingError: the Hub did not answer; the same call may succeed later.
+        ConfigurationError: no such repository, bucket or file, or it may not be read.
+        TrainingError: the Hub or the store did not answer; the same call may succeed later.
 
     """
     field = "data_path"
+    if dataset.startswith(S3_SCHEME):
+        return _from_store(field, dataset)
     if not dataset.startswith(HF_SCHEME):
         return Path(dataset).expanduser().absolute()
     source = parse_hub(field, dataset)
@@ -103,6 +110,26 @@ def _download_model(model: str, source: HubSource) -> Path:
     return _from_hub(
         "model_path", model, lambda: snapshot_download(source.repo, revision=source.revision, ignore_patterns=NOT_NEEDED)
     )
+
+
+def _from_store(field: str, uri: str) -> Path:
+    """A model's directory, or a data set's file."""
+    from kubetune_trainer.storage.client import Client
+    from kubetune_trainer.storage.download import Cache
+    from kubetune_trainer.storage.errors import StoreError, explain
+    from kubetune_trainer.storage.location import parse
+    from kubetune_trainer.storage.settings import StoreSettings
+
+    settings, location = StoreSettings.from_environment(os.environ), parse(field, uri)
+    client, cache = Client(settings.patience_seconds), Cache(settings.cache / "downloads", settings.part_bytes)
+    if field == "data_path" and not location.key:
+        raise ConfigurationError(field, uri, "names a bucket alone", "add the file's key: s3://bucket/train.jsonl")
+    try:
+        if field == "data_path":
+            return cache.file(client, location)
+        return cache.folder(client, location, NOT_NEEDED)
+    except (StoreError, OSError) as error:
+        explain(field, uri, error)
 
 
 def _from_hub(field: str, value: str, download: Callable[[], str]) -> Path:

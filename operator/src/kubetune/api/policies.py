@@ -20,8 +20,6 @@ BACKOFF_LIMIT = 3
 CLEAN_POD_POLICY: CleanPodPolicy = "Running"
 TERMINATION_GRACE_PERIOD_SECONDS = 30
 
-NOT_SUPPORTED = "Not supported by this version: refused."
-
 
 class RunPolicy(ApiModel):
     """When to stop, retry and clean up. Everything here may be changed while the job runs."""
@@ -129,7 +127,7 @@ class ResumeFrom(ApiModel):
     uri: str | None = Field(
         default=None,
         max_length=1024,
-        description="A Hugging Face checkpoint that a job wrote: pvc://claim/path or an absolute path in the pod.",
+        description="A Hugging Face checkpoint that a job wrote: pvc://claim/path, s3://bucket/key or an absolute path in the pod.",
     )
 
 

@@ -8,9 +8,8 @@ from kubetune.api.rules_placement import PLACEMENT_RULES
 from kubetune.api.rules_sources import SOURCE_RULES
 from kubetune.api.rules_template import TEMPLATE_RULES, keys_are_unique
 from kubetune.api.rules_training import TRAINING_RULES
-from kubetune.api.unsupported import UNSUPPORTED_RULES
 
-RULES: tuple[Rule, ...] = (*SOURCE_RULES, *TRAINING_RULES, *PLACEMENT_RULES, *TEMPLATE_RULES, *UNSUPPORTED_RULES)
+RULES: tuple[Rule, ...] = (*SOURCE_RULES, *TRAINING_RULES, *PLACEMENT_RULES, *TEMPLATE_RULES)
 
 
 def rules_of(kind: str) -> tuple[Rule, ...]:

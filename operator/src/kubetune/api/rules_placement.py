@@ -75,8 +75,8 @@ PLACEMENT_RULES = (
         name="nodes-share-the-output",
         field="spec.output.uri",
         message="not shared by the nodes",
-        remedy="use pvc://claim/path (a ReadWriteMany claim), or a path beneath a template.volumeMounts[].mountPath whose volume "
-        "all nodes see (not emptyDir)",
+        remedy="use pvc://claim/path (a ReadWriteMany claim), s3://bucket/key, or a path beneath a "
+        "template.volumeMounts[].mountPath whose volume all nodes see (not emptyDir)",
         find=nodes_share_the_output,
         cel="!has(self.nodes) || self.nodes <= 1 || !self.output.uri.startsWith('/')"
         " || (has(self.template) && has(self.template.volumeMounts) && self.template.volumeMounts.exists(m,"

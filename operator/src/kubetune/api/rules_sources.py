@@ -10,12 +10,12 @@ from kubetune.api.rule import Document, Finding, Rule, at, block, text, when
 from kubetune.api.uri import MAX_URI, PATTERNS, InvalidUriError, Role, Scheme, known_forms, parse_uri
 
 SOURCES: dict[str, tuple[Role, tuple[Scheme, ...]]] = {
-    "spec.model.uri": ("directory", ("pvc", "hf", "path")),
-    "spec.dataset.uri": ("file", ("pvc", "configMap", "hf", "path")),
-    "spec.output.uri": ("directory", ("pvc", "path")),
-    "spec.resumeFrom.uri": ("directory", ("pvc", "path")),
+    "spec.model.uri": ("directory", ("pvc", "hf", "s3", "path")),
+    "spec.dataset.uri": ("file", ("pvc", "configMap", "hf", "s3", "path")),
+    "spec.output.uri": ("directory", ("pvc", "s3", "path")),
+    "spec.resumeFrom.uri": ("directory", ("pvc", "s3", "path")),
 }
-"""Which URIs are taken where. s3:// is well-formed everywhere, and refused elsewhere as not supported yet."""
+"""Which URIs are taken where."""
 
 
 def uri_rule(field: str) -> Rule:
@@ -27,7 +27,7 @@ def uri_rule(field: str) -> Rule:
         message="not a URI that is known here",
         remedy=f"use {forms}, without '..'",
         find=well_formed(field, role, schemes),
-        cel=uri_cel(field, role, (*schemes, "s3")),
+        cel=uri_cel(field, role, schemes),
         cel_message=f"'\"' + self.{field.removeprefix('spec.')} + '\" is not a URI that is known here'",
     )
 
@@ -42,8 +42,7 @@ def well_formed(field: str, role: Role, schemes: tuple[Scheme, ...]) -> Callable
         except InvalidUriError as error:
             remedy = f"use {known_forms(role, schemes)}" if "known" in error.problem else error.remedy
             return [Finding(field, uri, error.problem, remedy)]
-        known = scheme in (*schemes, "s3")
-        return when(not known, field, uri, f"{uri!r} is not a URI that is known here")
+        return when(scheme not in schemes, field, uri, f"{uri!r} is not a URI that is known here")
 
     return find
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from kubetune.api.base import ApiModel
-from kubetune.api.policies import NOT_SUPPORTED, Checkpointing, ResumeFrom, RunPolicy, Tracking
+from kubetune.api.policies import Checkpointing, ResumeFrom, RunPolicy, Tracking
 from kubetune.api.resources import Resources
 from kubetune.api.template import Name, PodTemplate, SecretReference
 from kubetune.api.uri import MAX_URI
@@ -19,25 +19,29 @@ ImagePullPolicy = Literal["Always", "IfNotPresent", "Never"]
 
 UriText = Annotated[str, Field(max_length=MAX_URI)]
 
-SECRET = "Secret whose keys become environment variables of the trainer, for instance HF_TOKEN. Default: none."  # noqa: S105 - prose
+CREDENTIALS = (
+    "Secret whose keys become environment variables of the trainer: for instance HF_TOKEN, or AWS_ACCESS_KEY_ID, "
+    "AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL for s3://. One environment serves model, dataset and "
+    "output. Default: none."
+)
 
 
 class Model(ApiModel):
     """The model to train."""
 
     uri: UriText = Field(
-        description="hf://org/name@revision, pvc://claim/path or an absolute path in the pod: a Hugging Face directory. "
-        f"s3://bucket/key: {NOT_SUPPORTED}"
+        description="hf://org/name@revision, pvc://claim/path, s3://bucket/key or an absolute path in the pod: a Hugging Face "
+        "directory. hf:// and s3:// are downloaded by every node."
     )
-    secret_ref: SecretReference | None = Field(default=None, description=SECRET)
+    secret_ref: SecretReference | None = Field(default=None, description=CREDENTIALS)
 
 
 class Dataset(ApiModel):
     """What it is trained on: one JSON Lines file."""
 
     uri: UriText = Field(
-        description="pvc://claim/path/file.jsonl, configMap://name/key, hf://org/name@revision/path/file.jsonl or an absolute path "
-        f"in the pod. s3://bucket/key: {NOT_SUPPORTED}"
+        description="pvc://claim/path/file.jsonl, configMap://name/key, hf://org/name@revision/path/file.jsonl, "
+        "s3://bucket/key or an absolute path in the pod."
     )
     format: DatasetFormat | None = Field(
         default=None,
@@ -45,17 +49,18 @@ class Dataset(ApiModel):
         "pretraining: plain documents, joined and cut into samples of maxSeqLen tokens, every one of which is learned. "
         "Default: messages, or processed with training.useProcessedDataset: true.",
     )
-    secret_ref: SecretReference | None = Field(default=None, description=SECRET)
+    secret_ref: SecretReference | None = Field(default=None, description=CREDENTIALS)
 
 
 class Output(ApiModel):
     """Where checkpoints go; each job writes beneath its own <namespace>-<name>-<uid8>."""
 
     uri: UriText = Field(
-        description="pvc://claim/path or an absolute path in the pod, which several nodes must share (ReadWriteMany). "
-        f"s3://bucket/key: {NOT_SUPPORTED}"
+        description="pvc://claim/path or an absolute path in the pod, which several nodes must share (ReadWriteMany), or "
+        "s3://bucket/key: each node writes to its own disk (a volume of the pod at /var/kubetune/output), and checkpoints are "
+        "uploaded while training goes on; one counts once its manifest is there, which is written last."
     )
-    secret_ref: SecretReference | None = Field(default=None, description=SECRET)
+    secret_ref: SecretReference | None = Field(default=None, description=CREDENTIALS)
 
 
 class JobSpec(ApiModel):

@@ -122,7 +122,7 @@ def match(text: str, patterns: dict[Scheme, str]) -> Uri | None:
     return None
 
 
-def known_forms(role: Role, schemes: tuple[Scheme, ...] = ("pvc", "configMap", "hf", "path")) -> str:
+def known_forms(role: Role, schemes: tuple[Scheme, ...] = ("pvc", "configMap", "hf", "s3", "path")) -> str:
     """The forms of these schemes in words: "a, b or c"."""
     forms = [FORMS[role][scheme] for scheme in schemes if scheme in FORMS[role]]
     return " or ".join((", ".join(forms[:-1]), forms[-1])) if len(forms) > 1 else forms[0]

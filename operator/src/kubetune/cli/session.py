@@ -19,7 +19,7 @@ from kubetune.cli.errors import UserError, as_user_error
 from kubetune.cli.news import Line
 from kubetune.cli.progress import Bar, Display, Lines
 from kubetune.cli.settings import controller_settings, render_settings
-from kubetune.cli.summary import last_state, next_command, rows
+from kubetune.cli.summary import advice, last_state, rows
 from kubetune.cluster import ClusterError, Manifest
 from kubetune.local.cluster import LocalCluster, utc_now
 from kubetune.local.loop import JobKey, JobLoop
@@ -124,7 +124,7 @@ class Session:
         """The next command to type."""
         status = parse_status(job.get("status", {}))
         if status.final_checkpoint is not None and status.phase is Phase.SUCCEEDED:
-            click.echo(f"\nAsk it:\n  {next_command(self._path(status.final_checkpoint.uri))}", err=to_stderr)
+            click.echo(f"\n{advice(self._path(status.final_checkpoint.uri))}", err=to_stderr)
         elif status.failure is not None:
             if status.failure.log_tail and status.failure.failure_class not in NOT_RETRIED:  # those say it all themselves
                 click.echo("\nThe end of the log:\n" + status.failure.log_tail.rstrip(), err=True)

@@ -15,6 +15,7 @@ def render_settings(state: StateDir) -> RenderSettings:
         image="local",  # no image is pulled: pods run in kubetune's own Python environment
         volume_root=str(state.volumes),
         configmap_root=str(state.configmaps),
+        output_root=str(state.outputs),
         scratch=str(Path.home()),
     )
 

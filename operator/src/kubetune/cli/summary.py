@@ -47,6 +47,13 @@ def facts(status: JobStatus) -> Iterator[tuple[str, str]]:
         yield "Failure", f"{failure.failure_class.value}{place}: {failure.message}"
 
 
+def advice(path: str) -> str:
+    """What to do with a final checkpoint; one in a store has to be fetched first."""
+    if path.startswith("s3://"):
+        return f"Fetch it:\n  {shlex.join(['aws', 's3', 'cp', '--recursive', path, path.rpartition('/')[2]])}"
+    return f"Ask it:\n  {next_command(path)}"
+
+
 def next_command(path: str) -> str:
     """Opens the checkpoint in transformers and asks it something."""
     return shlex.join([sys.executable, "-c", ASK.format(path=json.dumps(path))])

@@ -47,6 +47,11 @@ class StateDir:
         return self.root / "volumes"
 
     @property
+    def outputs(self) -> Path:
+        """What jobs with an output of s3:// write before it is uploaded: <namespace>-<name>-<uid8>/node-<rank>/attempt-<number>."""
+        return self.root / "outputs"
+
+    @property
     def configmaps(self) -> Path:
         """<name>/<key> of every ConfigMap."""
         return self.root / "configmaps"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from kubetune.api import Job
 from kubetune.api.identity import output_subdir, procs_per_node, spec_hash
-from kubetune.render.paths import path_in_pod, uri_below
+from kubetune.render.paths import output_dir, path_in_pod, uri_below
 from kubetune.render.plan import AttemptPlan, RenderSettings
 from kubetune_trainer.contract import CheckpointPolicy, Contract, JobIdentity, MLflow, TensorBoard, Tracking, WeightsAndBiases
 
 
 def build_contract(job: Job, attempt: AttemptPlan, settings: RenderSettings) -> Contract:
-    """What the trainer is to do. Raises ValueError if a URI has no path in a pod."""
+    """What the trainer is to do. Raises ValueError if spec.resumeFrom names a job and the plan no checkpoint of it."""
     output_uri = uri_below(job.spec.output.uri, output_subdir(job))
     return Contract(
         job=JobIdentity(
@@ -26,7 +26,7 @@ def build_contract(job: Job, attempt: AttemptPlan, settings: RenderSettings) -> 
         model=path_in_pod(model_uri(job, attempt), settings),
         dataset=path_in_pod(job.spec.dataset.uri, settings),
         dataset_format=job.dataset_format,
-        output=path_in_pod(output_uri, settings),
+        output=output_dir(job.spec.output.uri, output_subdir(job), settings),
         output_uri=output_uri,
         nodes=job.spec.nodes,
         procs_per_node=procs_per_node(job),
@@ -34,7 +34,7 @@ def build_contract(job: Job, attempt: AttemptPlan, settings: RenderSettings) -> 
         training=job.spec.training.given(),
         checkpoint=checkpoint_policy(job),
         resume_from=tuple(path_in_pod(uri, settings) for uri in attempt.resume_from),
-        tracking=tracking(job, path_in_pod(output_uri, settings)),
+        tracking=tracking(job, output_dir(job.spec.output.uri, output_subdir(job), settings)),
         hang_seconds=job.spec.run_policy.progress_deadline_seconds,
         grace_seconds=job.spec.run_policy.effective_termination_grace_period_seconds,
         report="api",

@@ -17,12 +17,7 @@ def configmap_dir(name: str, settings: RenderSettings) -> str:
 
 
 def path_in_pod(uri: str, settings: RenderSettings) -> str:
-    """The absolute path that the trainer opens; hf:// is handed on as it is, for the trainer fetches that itself.
-
-    Raises:
-        ValueError: s3://, which is not mounted.
-
-    """
+    """The absolute path that the trainer opens; hf:// and s3:// are handed on as they are, for the trainer fetches those itself."""
     parsed = parse_uri(uri)
     match parsed.scheme:
         case "pvc":
@@ -31,10 +26,15 @@ def path_in_pod(uri: str, settings: RenderSettings) -> str:
             return f"{configmap_dir(parsed.name, settings)}/{parsed.key}"
         case "path":
             return parsed.path
-        case "hf":
+        case "hf" | "s3":
             return uri
-        case "s3":
-            raise ValueError(f"{uri!r} cannot be mounted; use pvc://claim/path, hf:// or an absolute path in the pod")
+
+
+def output_dir(uri: str, subdirectory: str, settings: RenderSettings) -> str:
+    """Where a job writes in the pod: beneath its output, or on the pod's own disk where that is an object store."""
+    if parse_uri(uri).scheme == "s3":
+        return f"{settings.output_root.rstrip('/')}/{subdirectory}"
+    return path_in_pod(uri_below(uri, subdirectory), settings)
 
 
 def uri_below(uri: str, *steps: str) -> str:

@@ -37,6 +37,10 @@ class RenderSettings:
     configmap_root: str = "/kubetune/configmaps"
     """configMap://name/key is <configmap_root>/name/key in the pod."""
 
+    output_root: str = "/var/kubetune/output"
+    """With an output of s3://, below this each node writes what is then uploaded: an emptyDir, unless the job mounts a volume
+    of its own there."""
+
     unreachable_toleration_seconds: int = 30
     """How long pods stay bound to a node that is lost. Kubernetes' own 300 s would idle the whole gang for as long."""
 

@@ -40,7 +40,7 @@ Overrides = dict[str, Any]
 
 
 def pod_template(job: Job, attempt: AttemptPlan, settings: RenderSettings, *, master: bool) -> V1PodTemplateSpec:
-    """One node's pod: the master's differs in that it may report. Raises ValueError if a URI has no path in a pod."""
+    """One node's pod: the master's differs in that it may report. Raises ValueError as build_contract."""
     template = overrides(job)
     metadata = V1ObjectMeta(
         labels={**template.get("labels", {}), **attempt_labels(job, attempt.number)},

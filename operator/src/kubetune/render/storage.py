@@ -49,6 +49,16 @@ def scratch(settings: RenderSettings) -> Mounted:
     )
 
 
+def own_disk(settings: RenderSettings) -> Mounted:
+    """What is uploaded to an object store is written here first. It counts against the limit of ephemeral-storage, if one is set;
+    a job with larger checkpoints than the node's disk mounts a volume of its own at this path.
+    """
+    return Mounted(
+        V1Volume(name="kubetune-output", empty_dir=V1EmptyDirVolumeSource()),
+        V1VolumeMount(name="kubetune-output", mount_path=settings.output_root),
+    )
+
+
 def shared_memory(job: Job) -> Mounted:
     """Shared memory for NCCL and the data loaders: the container runtime's own has 64 MiB, with which NCCL dies of a bus error.
 
@@ -89,6 +99,7 @@ def storage(job: Job, attempt: AttemptPlan, settings: RenderSettings) -> list[Mo
     return [
         shared_memory(job),
         scratch(settings),
+        *([own_disk(settings)] if output.scheme == "s3" else []),
         *(claim(name, settings, read_only=name != writable) for name in sorted(claims)),
         *(configmap(name, settings) for name in sorted(configmaps)),
     ]

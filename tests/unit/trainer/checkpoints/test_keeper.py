@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kubetune_trainer.checkpoints.keeper import QUARANTINED, Keeper
+from kubetune_trainer.checkpoints.keeper import QUARANTINED, Keeper, Sealed, replaced
 from kubetune_trainer.checkpoints.last_good import claim, read_pointer
 from kubetune_trainer.checkpoints.ledger import read_ledger
 from kubetune_trainer.checkpoints.manifest import Manifest, write_manifest
@@ -113,6 +113,18 @@ def test_full_states_of_earlier_attempts_go_when_newer_ones_are_good(tmp_path: P
     Keeper(tmp_path, 2, CheckpointPolicy(keep=keep)).retire([one], two)
     assert sorted(int(path.name[5:]) for path in tmp_path.glob("*/full_state/*")) == left
     assert weights.is_dir()
+
+
+def test_a_state_of_an_attempt_that_was_followed_pushes_none_out_that_counts():
+    """A lost node's containers run on, and may come farther than the attempt that followed."""
+
+    def state(attempt: int, step: int) -> Sealed:
+        path = Path(f"/job/attempt-{attempt}/step_{step}")
+        when = datetime(2026, 1, 1, tzinfo=UTC)
+        return Manifest(kind="full-state", step=step, world_size=1, attempt=attempt, algorithm="sft", backend="b", time=when), path
+
+    earlier, own = [state(1, 5), state(1, 20)], [state(2, 8), state(2, 11)]
+    assert replaced(earlier, own, CheckpointPolicy(keep=1)) == [earlier[0], own[0]]
 
 
 def test_weights_are_kept_by_count_where_that_is_asked(tmp_path: Path):

@@ -82,6 +82,17 @@ def test_one_of_several_ranks_ends_the_run(disk: Path, monkeypatch: pytest.Monke
     assert caught.value.failure_class is FailureClass.DISK_FULL
 
 
+def test_where_each_node_has_a_disk_it_needs_room_for_its_share(disk: Path, monkeypatch: pytest.MonkeyPatch):
+    from kubetune_trainer.plugins import ranks
+
+    monkeypatch.setenv(ranks.NODE_OUTPUT_ENV, "1")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setattr(ranks, "world_size", lambda: 8)
+    assert save(disk, 16 << 20)  # on four nodes: 4 MiB each
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    assert not save(disk, 16 << 20)
+
+
 def test_another_error_is_no_full_disk(disk: Path):
     def broken(stage: Path) -> Callable[[], Path]:
         raise KeyError(stage)

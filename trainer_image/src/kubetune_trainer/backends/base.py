@@ -42,13 +42,14 @@ class BackendRun:
     algorithm: str
     model_dir: Path
     data_file: Path  # tokenised JSONL: input_ids, labels and len a line
-    output_dir: Path  # new and empty, but for what a resume put there; shared by the nodes
+    output_dir: Path  # new and empty, but for what a resume put there; shared by the nodes unless node_output is set
     parameters: Mapping[
         str, Any
     ]  # by the usage documents' names, defaults of ours filled in; what is absent is the backend's default
     torchrun: Torchrun = field(default_factory=Torchrun)
     device: Literal["gpu", "cpu"] = "gpu"
     checkpoint: CheckpointPolicy = field(default_factory=CheckpointPolicy)
+    node_output: bool = False  # each node has an output_dir of its own, and keeps its shards of a full state there
     resume_from: Path | None = None  # a verified full state of an earlier attempt: read, never written
     patience: Patience | None = None  # None: for ever
     further: Mapping[str, Any] = field(default_factory=dict)  # the backend's own arguments, by its names (backends.further)

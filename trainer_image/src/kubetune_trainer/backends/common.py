@@ -14,6 +14,7 @@ from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint
 from kubetune_trainer.contract import CheckpointKind
 from kubetune_trainer.launch.command import Launch
 from kubetune_trainer.launch.evidence import STOP_FILE
+from kubetune_trainer.plugins.ranks import NODE_OUTPUT_ENV
 from kubetune_trainer.plugins.saving import STATE_FILE
 
 log = logging.getLogger(__name__)
@@ -26,9 +27,18 @@ def node_log_dir(run: BackendRun) -> Path:
     return run.output_dir / "logs" / f"node-{run.torchrun.node_rank}"
 
 
-def launch(run: BackendRun, metrics_file: Path, **more: Any) -> Launch:
-    """`more`: Launch's own fields."""
-    return Launch(run.torchrun, node_log_dir(run), run.device, metrics_file=metrics_file, patience=run.patience, **more)
+def launch(run: BackendRun, metrics_file: Path, environment: Mapping[str, str] | None = None, **more: Any) -> Launch:
+    """`environment`: beside what the plug-ins that save must know. `more`: Launch's own fields."""
+    environment = {**(environment or {}), **({NODE_OUTPUT_ENV: "1"} if run.node_output else {})}
+    return Launch(
+        run.torchrun,
+        node_log_dir(run),
+        run.device,
+        environment=environment,
+        metrics_file=metrics_file,
+        patience=run.patience,
+        **more,
+    )
 
 
 def stop_file(run: BackendRun) -> Path | None:

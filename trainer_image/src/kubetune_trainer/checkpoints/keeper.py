@@ -40,7 +40,7 @@ class Keeper:
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.directory, self.attempt)
 
-    def note(self, event: Event, checkpoint: Path | None = None, **fields: Any) -> None:
+    def note(self, event: Event, checkpoint: Path | str | None = None, **fields: Any) -> None:
         self.told.append(self.ledger.add(event, checkpoint, **fields))
 
     def begin(self) -> LastGood | None:
@@ -59,7 +59,7 @@ class Keeper:
             step=manifest.step,
             attempt=self.attempt,
             time=manifest.time,
-            manifest_sha256=seal_of(path),
+            manifest_sha256=seal_of(manifest),
         )
         counts = move(self.directory, self.attempt, good)
         self.note(
@@ -114,17 +114,39 @@ class Keeper:
                 else:
                     self.quarantine(path, "its attempt ended before it was verified", kind=kind)
 
-    def retire(self, runs: Sequence[Path], own: Path) -> None:
-        """Removes verified checkpoints of earlier attempts beyond those to be kept; `own` run's full states go as new ones come."""
-        self._retire([*sealed(runs, ("full-state",)), *sealed([own], ("full-state",))], self.policy.keep, spare=own)
-        if self.policy.keep_weights is not None:
-            self._retire(sealed([*runs, own], ("hf", "adapter")), self.policy.keep_weights)
+    def retire(self, runs: Sequence[Path], own: Path) -> list[Path]:
+        """Removes what newer ones replace, and returns it; `own` run's full states go as new ones come: the ranks see to that."""
+        gone = [
+            (manifest, path)
+            for manifest, path in replaced(sealed(runs), sealed([own]), self.policy)
+            if manifest.kind != "full-state" or not path.is_relative_to(own)
+        ]
+        for manifest, path in gone:
+            self.remove(path, self.why_replaced(manifest), kind=manifest.kind, step=manifest.step)
+        return [path for _, path in gone]
 
-    def _retire(self, found: list[tuple[Manifest, Path]], keep: int, spare: Path | None = None) -> None:
-        ordered = sorted(found, key=lambda pair: (pair[0].step, pair[0].attempt))
-        for manifest, path in ordered[:-keep]:
-            if spare is None or not path.is_relative_to(spare):
-                self.remove(path, f"the newest {keep} stay", kind=manifest.kind, step=manifest.step)
+    def why_replaced(self, manifest: Manifest) -> str:
+        return f"the newest {self.policy.keep if manifest.kind == 'full-state' else self.policy.keep_weights} stay"
+
+
+Sealed = tuple[Manifest, Path]
+
+
+def replaced(earlier: Sequence[Sealed], own: Sequence[Sealed], policy: CheckpointPolicy) -> list[Sealed]:
+    """What newer checkpoints replace, wherever they lie. Own full states give way to own ones alone.
+
+    An attempt that was followed may have come farther: its states must not push out those that count.
+    """
+    old, new = ([each for each in found if each[0].kind == "full-state"] for found in (earlier, own))
+    gone = [each for each in beyond([*old, *new], policy.keep) if each in old] + beyond(new, policy.keep)
+    if policy.keep_weights is not None:
+        gone += beyond([each for each in (*earlier, *own) if each[0].kind != "full-state"], policy.keep_weights)
+    return gone
+
+
+def beyond(found: Sequence[Sealed], keep: int) -> list[Sealed]:
+    """All but the newest."""
+    return sorted(found, key=lambda pair: (pair[0].step, pair[0].attempt))[:-keep]
 
 
 def checkpoints_below(run: Path) -> Iterator[tuple[Path, CheckpointKind]]:
@@ -135,13 +157,11 @@ def checkpoints_below(run: Path) -> Iterator[tuple[Path, CheckpointKind]]:
                 yield path, kind  # type: ignore[misc]  # the table's values are kinds
 
 
-def sealed(runs: Sequence[Path], kinds: Sequence[CheckpointKind]) -> list[tuple[Manifest, Path]]:
+def sealed(runs: Sequence[Path]) -> list[Sealed]:
     """Those that have a manifest; whether they still are as it says is looked at when one is resumed from."""
     found = []
     for run in runs:
         for path, _ in checkpoints_below(run):
             with contextlib.suppress(OSError, ValueError):
-                manifest = read_manifest(path)
-                if manifest.kind in kinds:
-                    found.append((manifest, path))
+                found.append((read_manifest(path), path))
     return found

@@ -41,7 +41,9 @@ class Entry(Message):
         "sealed by a manifest. save-failed: training went on without. quarantined: damaged, moved aside. removed: made room. "
         "ended: the attempt, with its verdict. An attempt without one was killed."
     )
-    checkpoint: str | None = Field(default=None, description="Relative to the ledger's directory; another job's is absolute.")
+    checkpoint: str | None = Field(
+        default=None, description="Relative to the ledger's directory; another job's is absolute, or a URI."
+    )
     kind: CheckpointKind | None = None
     step: int | None = Field(default=None, ge=0, description="Optimizer steps done, over the whole run.")
     epoch: int | None = Field(default=None, ge=0, description="Complete epochs.")
@@ -88,7 +90,7 @@ class Ledger:
     directory: Path
     attempt: int = 1
 
-    def add(self, event: Event, checkpoint: Path | None = None, **fields: Any) -> Entry:
+    def add(self, event: Event, checkpoint: Path | str | None = None, **fields: Any) -> Entry:
         """Appends a line. Where it cannot be written that is logged, and the training goes on."""
         place = None if checkpoint is None else self.name_of(checkpoint)
         entry = Entry(time=datetime.now(UTC), attempt=self.attempt, event=event, checkpoint=place, **fields)
@@ -98,8 +100,9 @@ class Ledger:
             logger.warning("%s lacks a line (%s): %s", self.directory / LEDGER_NAME, error.strerror, entry)
         return entry
 
-    def name_of(self, path: Path) -> str:
-        return path.relative_to(self.directory).as_posix() if path.is_relative_to(self.directory) else str(path)
+    def name_of(self, path: Path | str) -> str:
+        inside = isinstance(path, Path) and path.is_relative_to(self.directory)
+        return Path(path).relative_to(self.directory).as_posix() if inside else str(path)
 
 
 def append(path: Path, entry: Entry) -> None:

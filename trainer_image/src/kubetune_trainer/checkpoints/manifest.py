@@ -70,17 +70,21 @@ def write_manifest(directory: Path, manifest: Manifest, distributions: Sequence[
         complete = manifest.model_copy(update={"files": tuple(_describe(directory)), "versions": versions})
         file.seek(0)
         file.truncate()
-        json.dump(complete.model_dump(mode="json", by_alias=True, exclude_none=True), file, indent=2, sort_keys=True)
-        file.write("\n")
+        file.write(text_of(complete))
         file.flush()
         os.fsync(file.fileno())
     scratch.replace(target)
     return complete
 
 
-def seal_of(directory: Path) -> str:
+def text_of(manifest: Manifest) -> str:
+    """As it is written down."""
+    return json.dumps(manifest.model_dump(mode="json", by_alias=True, exclude_none=True), indent=2, sort_keys=True) + "\n"
+
+
+def seal_of(manifest: Manifest) -> str:
     """The SHA-256 of the manifest itself: it stands for all that the checkpoint holds."""
-    return _sha256(directory / MANIFEST_NAME)
+    return hashlib.sha256(text_of(manifest).encode()).hexdigest()
 
 
 def read_manifest(directory: Path) -> Manifest:

@@ -23,7 +23,7 @@ class Fit:
 class Rejected:
     """A state that is not gone on from. `damaged`: it is not what its manifest says; `resized`: only its world size differs."""
 
-    path: Path
+    path: Path | str  # a URI in a store
     problem: str
     damaged: bool = False
     resized: Manifest | None = None
@@ -69,19 +69,25 @@ def examine(path: Path, fit: Fit) -> Rejected | None:
         manifest = read_manifest(path)
     except (OSError, ValueError):
         return Rejected(path, check_manifest(path)[0], damaged=path.is_dir())
-    unfit = _unfit(manifest, fit)
-    if unfit is not None:
-        return Rejected(path, unfit)
+    reason = unfit(manifest, fit)
+    if reason is not None:
+        return Rejected(path, reason)
     problems = check_manifest(path)
     if problems:
         return Rejected(path, "; ".join(problems[:3]), damaged=True)
-    if manifest.world_size != fit.world_size:
-        problem = f"was written by {manifest.world_size} ranks, this run has {fit.world_size}: its optimizer is kept by rank"
-        return Rejected(path, problem, resized=manifest)
-    return None
+    return other_size(path, manifest, fit)
 
 
-def _unfit(manifest: Manifest, fit: Fit) -> str | None:
+def other_size(path: Path | str, manifest: Manifest, fit: Fit) -> Rejected | None:
+    """The last thing to look at: whoever is told of it may go on from that state's weights."""
+    if manifest.world_size == fit.world_size:
+        return None
+    problem = f"was written by {manifest.world_size} ranks, this run has {fit.world_size}: its optimizer is kept by rank"
+    return Rejected(path, problem, resized=manifest)
+
+
+def unfit(manifest: Manifest, fit: Fit) -> str | None:
+    """Why that state cannot be gone on with, by its manifest alone."""
     if manifest.kind != "full-state":
         return "is no full state: it holds weights without optimizer and schedule"
     if manifest.algorithm != fit.algorithm:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from itertools import chain, repeat
 from typing import Any
+
+NODE_OUTPUT_ENV = "KUBETUNE_NODE_OUTPUT"
+"""Set where each node has an output directory of its own."""
 
 
 def is_first() -> bool:
     from torch import distributed
 
     return distributed.get_rank() == 0
+
+
+def keeps_directory() -> bool:
+    """Whether this rank is the one that moves and removes what all ranks wrote below its output directory."""
+    return os.environ.get("LOCAL_RANK", "0") == "0" if os.environ.get(NODE_OUTPUT_ENV) else is_first()
 
 
 def world_size() -> int:
@@ -37,6 +46,15 @@ def total(value: int) -> int:
     from torch import distributed
 
     return reduced(value, distributed.ReduceOp.SUM)
+
+
+def total_here(value: int) -> int:
+    """The sum over the ranks that write into this rank's output directory; every rank must ask.
+
+    Where each node has one of its own that is its share: the ranks hold much the same.
+    """
+    everywhere = total(value)
+    return everywhere * int(os.environ["LOCAL_WORLD_SIZE"]) // world_size() if os.environ.get(NODE_OUTPUT_ENV) else everywhere
 
 
 def reduced(value: int, operation: Any) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kubetune_trainer.disk import free_bytes, full_disk, is_full, says_full
-from kubetune_trainer.plugins.ranks import barrier, highest, is_first, total, world_size
+from kubetune_trainer.plugins.ranks import barrier, highest, is_first, keeps_directory, total_here, world_size
 from kubetune_trainer.plugins.saving import STAGE, SavedState, Unsaved, note_unsaved, publish
 
 
@@ -39,9 +39,9 @@ def save_state(place: Place, state: SavedState, needed: int, write: Callable[[Pa
         TrainingError: of class DiskFull, see above.
 
     """
-    output_dir, all_needed = place.output_dir, total(needed)
+    output_dir, all_needed = place.output_dir, total_here(needed)
     stage = output_dir / STAGE
-    if is_first():
+    if keeps_directory():
         shutil.rmtree(stage, ignore_errors=True)
     barrier()
     if highest(int(free_bytes(output_dir) < all_needed)):
@@ -50,7 +50,7 @@ def save_state(place: Place, state: SavedState, needed: int, write: Callable[[Pa
     try:
         placed = write(stage)
         barrier()
-        if is_first():
+        if keeps_directory():
             took = round(time.monotonic() - began, 3)
             publish(placed(), output_dir / place.name, replace(state, seconds=took), place.keep)
     except Exception as error:
@@ -60,7 +60,7 @@ def save_state(place: Place, state: SavedState, needed: int, write: Callable[[Pa
         if world_size() > 1:
             raise full_disk(f"the full state of step {state.step} could not be saved", stage, all_needed) from error
         failure = f"{type(error).__name__}: {str(error)[:200]}"
-    if is_first():  # not before: the error keeps files open, and their space taken
+    if keeps_directory():  # not before: the error keeps files open, and their space taken
         shutil.rmtree(stage, ignore_errors=True)
     barrier()
     return True if failure is None else unsaved(output_dir, state, all_needed, free, failure)

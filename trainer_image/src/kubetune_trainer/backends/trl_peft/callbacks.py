@@ -14,7 +14,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from kubetune_trainer.backends.trl_peft.batches import Batches
 from kubetune_trainer.contract import CheckpointPolicy
-from kubetune_trainer.plugins.ranks import barrier, highest, is_first, world_size
+from kubetune_trainer.plugins.ranks import barrier, highest, is_first, keeps_directory, world_size
 from kubetune_trainer.plugins.saving import Preempted, SavedState, Urgency, publish, schedule_of, write_state
 
 
@@ -69,7 +69,7 @@ class Saver(TrainerCallback):  # type: ignore[misc]  # as above
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_more: Any) -> None:
         del state, control
-        if is_first():
+        if keeps_directory():
             shutil.rmtree(args.output_dir, ignore_errors=True)  # what a killed run left of a save
         barrier()
         self.schedule.saved()
@@ -90,7 +90,7 @@ class Saver(TrainerCallback):  # type: ignore[misc]  # as above
     def on_save(self, args: Any, state: Any, control: Any, **_more: Any) -> None:
         del control
         barrier()
-        if is_first():
+        if keeps_directory():
             staged = Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
             publish(staged, self.output_dir / "full_state", self.state_of(state.global_step), self.keep)
         barrier()
@@ -100,7 +100,7 @@ class Saver(TrainerCallback):  # type: ignore[misc]  # as above
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_more: Any) -> None:
         del state, control
-        if is_first():
+        if keeps_directory():
             shutil.rmtree(args.output_dir, ignore_errors=True)
 
     def state_of(self, step: int) -> SavedState:
