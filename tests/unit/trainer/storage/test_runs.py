@@ -108,7 +108,11 @@ def test_the_next_attempt_goes_on_from_the_store_on_an_empty_disk(attempt: Any, 
 
 
 def test_what_lies_beside_the_checkpoints_is_not_uploaded(attempt: Any, server: S3Server):
-    run_training(attempt(ScriptedBackend()))
+    def at(step: int) -> None:
+        if step == 7:
+            until(lambda: "job/attempt-1/full_state/step_5" in manifests(server), "the full state is there")
+
+    run_training(attempt(ScriptedBackend(on_step=at)))
     names = {path.relative_to(server.buckets / "box" / "job" / "attempt-1").parts[0] for path in files(server)}
     assert names == {"hf_format", "full_state", LEDGER_NAME}
 
@@ -187,7 +191,7 @@ def test_sigterm_what_was_saved_is_uploaded_within_the_grace_period(attempt: Any
 
     def at(step: int) -> None:
         if step == 5:
-            until(lambda: reports and reports[-1].progress, "a step is seen")
+            until(lambda: reports and reports[-1].progress.step, "a step is seen")
             stop.asked_to_end(15, None)
 
     with pytest.raises(RunFailedError) as caught:
@@ -205,7 +209,7 @@ def test_sigterm_with_too_little_grace_says_what_was_not_uploaded(attempt: Any, 
     def at(step: int) -> None:
         if step == 5:
             server.kill()
-            until(lambda: reports and reports[-1].progress, "a step is seen")
+            until(lambda: reports and reports[-1].progress.step, "a step is seen")
             stop.asked_to_end(15, None)
 
     backend = ScriptedBackend(on_step=at, stop_after=5, error=saved)
