@@ -45,7 +45,7 @@ def test_a_run_that_was_asked_to_save_and_end_tells_from_where_it_goes_on(plan_o
 
     def at(step: int) -> None:
         if step == 5:
-            until(lambda: reports and reports[-1].progress, "the run comes that far")  # a first step was seen
+            until(lambda: reports and reports[-1].progress.step, "the run comes that far")  # a first step was seen
             stop.asked_to_end(15, None)
 
     reports: list[Report] = []
@@ -66,7 +66,7 @@ def test_a_run_asked_to_end_at_its_last_step_still_succeeds(plan_of: Any):
 
     def at(step: int) -> None:
         if step == 10:
-            until(lambda: reports and reports[-1].progress, "the run comes that far")
+            until(lambda: reports and reports[-1].progress.step, "the run comes that far")
             stop.asked_to_end(15, None)
 
     assert run_training(plan_of(ScriptedBackend(on_step=at), stop=stop, report=reports.append)).reached_end

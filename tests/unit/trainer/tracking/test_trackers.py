@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until
 
 from kubetune_trainer.backends.base import StepMetrics
 from kubetune_trainer.contract import JobIdentity, MLflow, TensorBoard, Tracking, WeightsAndBiases
@@ -103,6 +104,7 @@ def test_wandb_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     attempt(WandbTracker(WeightsAndBiases(project="team", run_name="teach")), tmp_path, range(1, 4), float, 0, succeeded=True)
 
     (file,) = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
+    until(lambda: any(record.WhichOneof("record_type") == "exit" for record in read_wandb(file)), "wandb's service wrote all of it")
     records = list(read_wandb(file))
     run = next(record.run for record in records if record.WhichOneof("record_type") == "run")
     assert (run.run_id, run.project, run.display_name) == ("5f3c-uid", "team", "teach")
