@@ -122,7 +122,13 @@ def test_a_state_that_a_newer_attempts_replaces_leaves_the_store(attempt: Any, s
         run_training(attempt(ScriptedBackend(epochs=4, stop_after=7, error=TrainingError(FailureClass.NODE_LOST, "gone"))))
     state = next(c.uri for c in caught.value.result.checkpoints if c.kind == "full-state")
     shutil.rmtree(tmp_path / "disk")
-    result = run_training(attempt(ScriptedBackend(epochs=4), number=2, resume_from=(state,), checkpoint=CheckpointPolicy(keep=1)))
+
+    def at(step: int) -> None:
+        if step == 12:
+            until(lambda: "job/attempt-2/full_state/step_10" in manifests(server), "the newer one is there")
+
+    backend = ScriptedBackend(epochs=4, on_step=at)
+    result = run_training(attempt(backend, number=2, resume_from=(state,), checkpoint=CheckpointPolicy(keep=1)))
     assert result.resumed_from == state
     assert "job/attempt-1/full_state/step_5" not in manifests(server)
     assert not [path for path in files(server) if "attempt-1/full_state" in path.as_posix()]
