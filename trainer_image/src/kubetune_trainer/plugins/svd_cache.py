@@ -108,8 +108,8 @@ class SvdCache:
             stored = load_file(path)
             factors = tuple(stored[name].to(matrix.device) for name in FACTORS)
             if decomposes(matrix, factors):
-                with contextlib.suppress(OSError):  # the time of last use; another user's file may not be touched
-                    os.utime(path)
+                with contextlib.suppress(OSError):  # another user's file may not be touched
+                    note_use(path)
                 return factors
             problem = "its factors do not make the matrix"
         except FileNotFoundError:
@@ -162,6 +162,12 @@ class SvdCache:
         return size
 
 
+def note_use(path: Path) -> None:
+    """By the clock of `started`: the kernel's own stamps are milliseconds behind it."""
+    now = time.time()
+    os.utime(path, (now, now))
+
+
 def used(path: Path) -> tuple[float, int, Path]:
     """(time of last use, bytes, path); another process may remove it meanwhile."""
     try:
@@ -202,6 +208,7 @@ def write(path: Path, factors: tuple[Any, ...]) -> None:
     try:
         save_file({name: value.contiguous().cpu() for name, value in zip(FACTORS, factors, strict=True)}, scratch)
         scratch.chmod(0o644)  # mkstemp's is for one user alone
+        note_use(scratch)
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
