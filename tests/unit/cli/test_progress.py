@@ -52,7 +52,8 @@ def test_before_the_first_step_the_trainers_own_word_is_shown(capsys: pytest.Cap
     lines = Lines(lambda uri: uri, lambda name: f"/logs/{name}")
     with lines:
         lines.show(job("Running", doing))
-    assert capsys.readouterr().err.splitlines()[-1].endswith(" computing SVD 12 of 210")
+        lines.show(job("Running", {**doing, "stage": "computing SVD 13 of 210"}))
+    assert capsys.readouterr().err.splitlines()[-1].endswith(" computing SVD 12 of 210"), "a log needs no line for each"
 
 
 def test_a_running_job_shows_step_loss_pace_and_time_left() -> None:

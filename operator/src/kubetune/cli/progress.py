@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -30,6 +31,7 @@ WAITS = {
     Phase.RESTARTING: "Waiting to start again",
     Phase.SUSPENDED: "Stopped",
 }
+COUNTS = re.compile(r"\d+")
 BEFORE_THE_FIRST_STEP = "checking the data, loading the model"
 
 
@@ -177,5 +179,10 @@ class Lines:
         after = self._status
         if after.phase != before.phase and after.phase:
             self.say(Line(after.phase.value))
-        if after.progress and after.progress != before.progress:
+        if after.progress and matter(after.progress) != matter(before.progress):
             self.say(Line(step_line(after.progress)))
+
+
+def matter(progress: contract.Progress | None) -> object:
+    """What a new line is worth: of what comes before the first step that it began, not how often it counts."""
+    return COUNTS.sub("", progress.stage) if progress and progress.stage else progress
