@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 3.0
 RELEASE_SECONDS = 1.0
-FIRST_LOOK_SECONDS = 15.0
 
 
 class Shared(kopf.Memo):
@@ -66,7 +65,6 @@ async def start(settings: kopf.OperatorSettings, memo: Any, **_: Any) -> None:
         raise kopf.PermanentError(str(error)) from error
     memo.task = asyncio.create_task(memo.operator.run())
     memo.task.add_done_callback(give_up)
-    await memo.operator.first_look(FIRST_LOOK_SECONDS)  # kopf's first list of thousands keeps the loop busy for half a minute
 
 
 def give_up(task: asyncio.Task[None]) -> None:

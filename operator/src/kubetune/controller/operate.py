@@ -56,7 +56,6 @@ class Operator:
         self._watching = health.Watching()
         self._beat = self._contact = self._event = time.monotonic()
         self._swept: float | None = None
-        self._looked = asyncio.Event()  # the first sweep has ended, whole or not
         self.metrics.queue_depth.set_function(lambda: self.queue.depth)
         self.metrics.watch_age.set_function(lambda: time.monotonic() - self._event)
         self.metrics.sweep_age.set_function(lambda: time.monotonic() - (self._swept or float("-inf")))
@@ -68,12 +67,6 @@ class Operator:
             group.create_task(self._sweep_for_ever())
             group.create_task(self._beat_for_ever())
             group.create_task(self._probe_for_ever())
-
-    async def first_look(self, seconds: float) -> None:
-        """Returns after the first sweep, or after so long: until then nothing but it should keep the process busy."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._looked.wait()
 
     async def drain(self, seconds: float) -> bool:
         """Ends what is under way and begins nothing. False if that took too long: then something may still be written."""
@@ -169,8 +162,7 @@ class Operator:
     async def _sweep_for_ever(self) -> None:
         """The first leaves what is over to the watch: it begins with a list of its own, and each job in it is news."""
         while True:
-            whole = await self.sweep(first=not self._looked.is_set())
-            self._looked.set()
+            whole = await self.sweep(first=self._swept is None)
             if whole:
                 self._swept = time.monotonic()
             soon = self._watching.owes or not whole
@@ -180,7 +172,6 @@ class Operator:
         """Puts every job into the queue about which something may be left to do; the `first` time those that are not over.
 
         They need not wait until the watch has told of thousands that are: a page of a list is quicker than kopf's handlers.
-        What the watch knows is compared with later lists: it begins after this one.
         False if something could not be listed: it is next time.
         """
         known, behind, whole = self.jobs.uids(), dict[str, str](), True
@@ -190,17 +181,14 @@ class Operator:
                     async for manifest in self._cluster.list_jobs(kind, namespace):
                         uid, job = manifest["metadata"]["uid"], seen(kind, manifest)
                         known.discard(uid)
-                        if not first:
-                            self._listed(uid, job)
-                        elif not job.finished:
-                            self.jobs.update(uid, job)  # for whoever begins to lead only now
+                        if not (first and job.finished):
                             self._listed(uid, job)
                         if self.jobs.version(uid) != job.version:  # or newer than this list: a second one will tell
                             behind[uid] = job.version
                 except ClusterError as error:
                     logger.warning("%s could not be listed: %s", kind, error)
                     whole = False
-        if whole and not first:
+        if whole:
             self._compare(known, behind)
         return whole
 
