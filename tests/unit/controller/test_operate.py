@@ -55,15 +55,6 @@ def test_a_sweep_goes_on_where_one_kind_cannot_be_listed():
     assert waiting(operator) == {"b"}
 
 
-def test_the_first_sweep_does_not_wait_for_the_watch_with_what_is_not_over():
-    done = job(name="done", uid=OTHER_UID) | {"status": {"phase": "Succeeded", "observedGeneration": 1}}
-    operator = leading(Listing(done, job(name="new")))
-    asyncio.run(operator.sweep(first=True))
-    assert waiting(operator) == {"new"}
-    asyncio.run(operator.sweep())
-    assert waiting(operator) == {"new", "done"}
-
-
 def test_a_standby_lists_and_remembers_but_has_no_work():
     operator = leading(Listing(job(name="a")))
     operator.leading = False

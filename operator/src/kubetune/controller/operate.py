@@ -160,29 +160,28 @@ class Operator:
             await asyncio.sleep(PROBE_SECONDS)
 
     async def _sweep_for_ever(self) -> None:
-        """The first leaves what is over to the watch: it begins with a list of its own, and each job in it is news."""
+        """The first only looks: the watch begins with a list of its own, and each job in it is news."""
         while True:
-            whole = await self.sweep(first=self._swept is None)
+            whole = await self.sweep(look_only=self._swept is None)
             if whole:
                 self._swept = time.monotonic()
             soon = self._watching.owes or not whole
             await asyncio.sleep(min(SECOND_LOOK_SECONDS if soon else self._settings.sweep_seconds, self._settings.sweep_seconds))
 
-    async def sweep(self, *, first: bool = False) -> bool:
-        """Puts every job into the queue about which something may be left to do; the `first` time those that are not over.
+    async def sweep(self, *, look_only: bool = False) -> bool:
+        """Puts every job into the queue about which something may be left to do.
 
-        They need not wait until the watch has told of thousands that are: a page of a list is quicker than kopf's handlers.
         False if something could not be listed: it is next time.
         """
-        known, behind, whole = self.jobs.uids(), dict[str, str](), True
+        known, jobs, behind, whole = self.jobs.uids(), list[Seen](), dict[str, str](), True
         for kind in PLURALS:
             for namespace in self._settings.namespaces or (None,):
                 try:
                     async for manifest in self._cluster.list_jobs(kind, namespace):
                         uid, job = manifest["metadata"]["uid"], seen(kind, manifest)
                         known.discard(uid)
-                        if not (first and job.finished):
-                            self._listed(uid, job)
+                        if not self.jobs.settled(uid, job):
+                            jobs.append(job)
                         if self.jobs.version(uid) != job.version:  # or newer than this list: a second one will tell
                             behind[uid] = job.version
                 except ClusterError as error:
@@ -190,11 +189,10 @@ class Operator:
                     whole = False
         if whole:
             self._compare(known, behind)
+        if self.leading and not look_only:
+            for job in jobs:
+                self.queue.add(job.key, background=job.finished)
         return whole
-
-    def _listed(self, uid: str, job: Seen) -> None:
-        if self.leading and not self.jobs.settled(uid, job):
-            self.queue.add(job.key, background=job.finished)
 
     def _compare(self, gone: set[str], behind: dict[str, str]) -> None:
         for uid in gone:
