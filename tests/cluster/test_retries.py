@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 from operator_process import OperatorProcess
-from real_cluster import Job, Manifest, Namespace, failed, reached_end
+from real_cluster import FOR_EVER, Job, Manifest, Namespace, failed, reached_end
 from waiting import until
 
 pytestmark = pytest.mark.cluster
@@ -114,10 +114,14 @@ def test_a_child_deleted_by_hand_is_a_lost_attempt(namespace: Namespace, operato
 
 
 def test_a_pod_deleted_by_hand_is_a_lost_attempt(namespace: Namespace, operator: OperatorProcess):
-    job = namespace.create(edit={"spec.nodes": 2})
+    """The training operator must see the pod while it ends: one that is gone at once it makes anew, as if nothing had been."""
+    job = namespace.create(edit={"spec.nodes": 2}, pods={**FOR_EVER, "test/linger": ""})
     job.wait_attempt(1)
-    until(lambda: len(job.pods(1)) == 2, "both pods")
+    until(lambda: [pod["status"].get("phase") for pod in job.pods(1)] == ["Running", "Running"], "both pods")
     namespace.kubectl("delete", "pod", "teach-sft-1-worker-0", "--wait=false")
+    until(lambda: job.phase == "Restarting" or job.attempts[0].get("reason"), "the end of attempt 1", evidence=job.evidence)
+    for pod in job.pods(1):
+        namespace.kubectl("annotate", "pod", pod["metadata"]["name"], "test/linger-")
     job.wait_attempt(2)
     assert job.attempts[0]["reason"] == "NodeLost"
     assert job.status["restarts"] == 1
