@@ -1,5 +1,12 @@
 """kubetune: fine-tuning jobs on Kubernetes."""
 
-from importlib.metadata import version
+__version__: str
 
-__version__ = version("kubetune")
+
+def __getattr__(name: str) -> str:
+    """The version, looked up where it is asked for: importlib.metadata costs `kubetune --help` 50 ms."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("kubetune")
+    raise AttributeError(name)
