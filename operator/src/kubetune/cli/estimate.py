@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -41,12 +41,7 @@ def estimate_file(options: Options) -> int:
     job = parse(read_job(options.file).job, options.file)
     claims = Path(options.state_dir) / "volumes"
     shape = find_shape(job, options.model_config, bound(options.volume), claims)
-    speed = quantity("--write-speed", options.write_speed)
-    if speed is not None and speed <= 0:
-        raise UserError(f"--write-speed {options.write_speed}: not more than 0; write for instance 1G")
-    memory = quantity("--gpu-memory", options.gpu_memory)
-    assumed = Assumptions(memory, sharding=options.sharding, **({"write_speed": (speed, speed)} if speed else {}))
-    result = estimate(job, shape, assumed)
+    result = estimate(job, shape, assumptions(options))
     if options.output == "table":
         for line in lines(result):
             click.echo(line)
@@ -55,6 +50,14 @@ def estimate_file(options: Options) -> int:
         text = json.dumps(document, indent=2) if options.output == "json" else yaml.safe_dump(document, sort_keys=False)
         click.echo(text.rstrip("\n"))
     return DOES_NOT_FIT if result.fit and result.fit.verdict == "no" else FITS
+
+
+def assumptions(options: Options) -> Assumptions:
+    usual = Assumptions(quantity("--gpu-memory", options.gpu_memory), sharding=options.sharding)
+    speed = quantity("--write-speed", options.write_speed)
+    if speed is not None and speed <= 0:
+        raise UserError(f"--write-speed {options.write_speed}: not more than 0; write for instance 1G")
+    return usual if speed is None else replace(usual, write_speed=(speed, speed))
 
 
 def lines(result: Estimate) -> Iterator[str]:

@@ -7,6 +7,9 @@ from typing import Any
 import click
 
 FORMAT = click.Choice(["yaml", "json"])
+FILE = click.Path()
+"""Text whose completion is the shell's own of files; whether it is there is looked at later."""
+
 VALID_OR_NOT = """\b
 Exit codes: 0 all are valid · 2 one is not, cannot be read, or there is none at all (--allow-empty: 0)."""
 
@@ -33,7 +36,7 @@ def register(group: click.Group) -> None:
         codes=VALID_OR_NOT,
     ),
 )
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=FILE)
 @click.option(
     "-o",
     "--output",
@@ -63,7 +66,7 @@ def validate(paths: tuple[str, ...], output: str, *, quiet: bool, allow_empty: b
         codes="\b\nExit codes: 0 · 2 the file holds no valid job.",
     ),
 )
-@click.argument("file")
+@click.argument("file", type=FILE)
 @click.option("--image", default=None, help="Trainer image of a job that names none.")
 @click.option("--uid", default=None, help="metadata.uid that the job will have. Default: zeros; an API server draws one.")
 @click.option("--attempt", default=1, show_default=True, type=click.IntRange(min=1), help="Which attempt.")
@@ -96,8 +99,8 @@ def crds(output: str) -> None:
         codes="\b\nExit codes: 0 · 1 it does not fit as asked (--gpu-memory) · 2 something in the input must be changed.",
     ),
 )
-@click.argument("file")
-@click.option("--model-config", metavar="FILE", help="The model's config.json, or a directory with it (and the weights' headers).")
+@click.argument("file", type=FILE)
+@click.option("--model-config", metavar="FILE", type=FILE, help="The model's config.json, or a directory with it (and the weights' headers).")
 @click.option("--volume", multiple=True, metavar="CLAIM=DIR", help="pvc://CLAIM is DIR on this machine.")
 @click.option("--state-dir", default=".kubetune", show_default=True, help="Else pvc://CLAIM is STATE_DIR/volumes/CLAIM.")
 @click.option("--gpu-memory", metavar="SIZE", help="Memory of one GPU, as 80Gi or 80G: does it fit, and which maxTokensPerGpu does?")
@@ -133,7 +136,7 @@ def estimate(**arguments: Any) -> None:
         codes="\b\nExit codes: 0 · 2 the file exists, or an answer is not valid · 1 aborted.",
     ),
 )
-@click.argument("file", default="job.yaml")
+@click.argument("file", default="job.yaml", type=FILE)
 @click.option("--kind", type=click.Choice(["SFTJob", "OSFTJob"]), help="SFTJob: supervised fine-tuning. OSFTJob: orthogonal subspace.")
 @click.option("--name", help="Name of the job: lower-case letters, digits and '-'.")
 @click.option("--namespace", help="Its namespace. Default: none in the file; kubectl's own counts.")
@@ -167,7 +170,7 @@ def init(**arguments: Any) -> None:
         codes="\b\nExit codes: 0 it runs, waits or Succeeded · 1 it Failed or somebody must act · 2 no such job.",
     ),
 )
-@click.argument("target", metavar="JOB|FILE")
+@click.argument("target", metavar="JOB|FILE", type=FILE)
 @click.option("-n", "--namespace", help="Namespace of JOB. Default: kubectl's own, or default.")
 @click.option("--kind", type=click.Choice(["SFTJob", "OSFTJob"]), help="Kind of JOB, where both have one of that name.")
 @click.option("--state-dir", default=".kubetune", show_default=True, help="Where `kubetune run` keeps its jobs.")

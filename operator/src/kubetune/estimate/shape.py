@@ -68,6 +68,11 @@ class ModelShape:
         """Parameters outside of the transformer blocks: embeddings, head, last norm."""
         return sum(each.size for each in self.tensors if each.layer is None)
 
+    @property
+    def shared_head(self) -> int:
+        """Parameters of a head that is the embeddings (tied): held once, but written twice where torch writes by name."""
+        return 0 if any("lm_head" in each.name for each in self.tensors) else self.vocab * self.hidden
+
     def blocks(self) -> dict[int, list[Tensor]]:
         """The tensors of each transformer block."""
         found: dict[int, list[Tensor]] = {}

@@ -6,19 +6,23 @@ from kubetune.estimate.figures import Figure, exact
 from kubetune.estimate.plan import Plan
 from kubetune.estimate.shape import ModelShape
 
-STATE_SOURCE = "docs/checkpoints.md; SFT: accelerate save_state, weights and two moments; OSFT: mini_trainer full_state_checkpoint.py"
+WEIGHTS_SOURCE = "instructlab-training 0.16.2 utils.py (FSDP's float32); mini_trainer 0.9.0 get_model_save_dtype"
+STATE_SOURCE = "docs/checkpoints.md; accelerate save_state; mini_trainer 0.9.0 full_state_checkpoint.py"
 
 
 def weights_bytes(shape: ModelShape, plan: Plan) -> float:
-    """SFT leaves float32, as FSDP holds it; OSFT the model's own type (get_model_save_dtype)."""
-    return float(shape.parameters * (shape.stored_bytes if plan.factored else 4))
+    """SFT leaves float32, as FSDP holds it, and a tied head twice; OSFT the model's own type (get_model_save_dtype)."""
+    return float(shape.parameters * shape.stored_bytes if plan.factored else 4 * (shape.parameters + shape.shared_head))
 
 
 def state_bytes(shape: ModelShape, plan: Plan) -> float:
-    """Weights in float32 and the two moments of what is trained; OSFT's are all factors."""
-    if plan.factored is None:
-        return 12.0 * shape.parameters
-    return 4.0 * plan.factored.held + 8.0 * plan.factored.trained
+    """Weights in float32 (a tied head twice) and the two moments of what is trained; OSFT's weights are all factors."""
+    held = plan.factored.held if plan.factored else shape.parameters
+    return 4.0 * (held + shape.shared_head) + 8.0 * trained(shape, plan)
+
+
+def trained(shape: ModelShape, plan: Plan) -> int:
+    return plan.factored.trained if plan.factored else shape.parameters
 
 
 def weights_kept(plan: Plan) -> int:
@@ -30,15 +34,13 @@ def weights_kept(plan: Plan) -> int:
 def storage(shape: ModelShape, plan: Plan) -> list[Figure]:
     """Each file by itself, then how many of them: the last line is what the output must have room for."""
     weights, state = weights_bytes(shape, plan), state_bytes(shape, plan)
-    dtype = f"{shape.stored_bytes} B" if plan.factored else "4 B"
-    formula = (
-        f"4 B x {plan.factored.held:,} + 8 B x {plan.factored.trained:,} trained"
-        if plan.factored
-        else f"12 B x {shape.parameters:,}"
-    )
+    held = plan.factored.held if plan.factored else shape.parameters
+    again = f" + {shape.shared_head:,} of the tied head again" if shape.shared_head else ""
+    of_weights = f"{shape.stored_bytes} B x {shape.parameters:,}" if plan.factored else f"4 B x ({shape.parameters:,}{again})"
+    of_state = f"4 B x ({held:,}{again}) + 8 B x {trained(shape, plan):,} trained"
     figures = [
-        exact("one checkpoint of weights", weights, f"{dtype} x {shape.parameters:,}", "docs/checkpoints.md", "measured"),
-        exact("one full state", state, formula, STATE_SOURCE, "measured"),
+        exact("one checkpoint of weights", weights, of_weights, WEIGHTS_SOURCE, "measured"),
+        exact("one full state", state, of_state, STATE_SOURCE, "measured"),
     ]
     return [*figures, *svd_cache(plan), room(plan, weights, state)]
 

@@ -19,10 +19,6 @@ OURS = re.compile(rf"{re.escape(GROUP)}/|\b(?:{'|'.join(KINDS)})\b", re.IGNORECA
 JOB = re.compile(rf"^\s*[\"']?kind[\"']?\s*:\s*[\"']?(?:{'|'.join(KINDS)})\b", re.MULTILINE | re.IGNORECASE)
 """The line that makes a file worth an error though it is no YAML (a chart's template, for instance, is none)."""
 
-MAX_TEXT = 80
-"""Characters of a value that a message repeats."""
-
-
 @dataclass(frozen=True)
 class Checked:
     """One job, or a file that cannot be read as one (no kind then)."""
@@ -117,6 +113,10 @@ def check(file: str, content: Mapping[str, Any], source: SourceDocument, path: s
             str(names.get("namespace", "default")),
             str(names.get("name", "")),
             source.line_of(path) if path else source.line,
-            tuple(replace(each, line=source.line_of(f"{path}.{each.field}".lstrip("."))) for each in error.errors),
+            tuple(sorted(located(error.errors, source, path), key=lambda each: each.line or 0)),
         )
     return Checked(file, job.kind, job.metadata.namespace, job.metadata.name, source.line if not path else source.line_of(path))
+
+
+def located(errors: list[FieldError], source: SourceDocument, path: str) -> Iterator[FieldError]:
+    return (replace(each, line=source.line_of(f"{path}.{each.field}".lstrip("."))) for each in errors)

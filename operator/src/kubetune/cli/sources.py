@@ -1,0 +1,95 @@
+"""Where `explain` reads a job and all about it: the embedded cluster's state directory, or a cluster."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from kubetune.api import KINDS
+from kubetune.cli.errors import UserError, as_user_error
+from kubetune.cluster import JOB_UID, Manifest, Queueing
+from kubetune.controller.pods import timestamp
+from kubetune.explain import Event, Evidence, evidence_of
+from kubetune.local.state import StateDir
+from kubetune.local.store import Store
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A job and what could be read about it."""
+
+    job: Manifest
+    pods: tuple[Manifest, ...] = ()
+    events: tuple[Event, ...] = ()
+    queueing: Queueing | None = None
+    state_dir: str | None = None
+    driven: bool | None = None
+    live: bool = True
+    notes: tuple[str, ...] = ()
+
+    def evidence(self, now: datetime) -> Evidence:
+        return evidence_of(
+            self.job, now, pods=self.pods, events=self.events, queueing=self.queueing, live=self.live, driven=self.driven
+        )
+
+
+def from_state_dir(root: Path, kind: str | None, namespace: str | None, name: str) -> Found | None:
+    """The job of a `kubetune run`; None where there is none of that name. Raises UserError where two kinds have one."""
+    state = StateDir(root.expanduser())
+    if not state.resources.is_dir():
+        return None
+    with as_user_error():
+        store = Store(state.resources)
+    jobs = [job for each in ([kind] if kind else KINDS) if (job := store.get(each, namespace or "default", name))]
+    if len(jobs) > 1:
+        raise UserError(f"there are two jobs of the name {name} in {root}; pass --kind")
+    if not jobs:
+        return None
+    job, metadata = jobs[0], jobs[0]["metadata"]
+    return Found(
+        job,
+        pods=tuple(store.select("Pod", metadata["namespace"], {JOB_UID: metadata["uid"]})),
+        events=tuple(told_of(state.root / "events.jsonl", metadata["uid"])),
+        state_dir=str(root),
+        driven=state.driven(job["kind"], metadata["namespace"], metadata["name"]),
+    )
+
+
+def told_of(file: Path, uid: str) -> Iterable[Event]:
+    """The embedded cluster's events of one job."""
+    if not file.exists():
+        return
+    for line in map(json.loads, file.read_text().splitlines()):
+        if line["name"][0] == uid:
+            yield Event(line["reason"], line["message"], line["type"] == "Warning", time=timestamp(line["time"]))
+
+
+def from_cluster(kind: str | None, namespace: str | None, name: str, kubeconfig: str | None) -> Found:
+    """The job on the cluster that kubectl would ask. What may not be read is a note. Raises UserError if the job cannot."""
+    from kubetune.client import Client, ClientError
+
+    notes: list[str] = []
+
+    def tried(what: str, read: Callable[[], T], otherwise: T) -> T:
+        try:
+            return read()
+        except ClientError as error:
+            notes.append(f"{what} could not be read: {error}")
+            return otherwise
+
+    try:
+        with Client(kubeconfig, namespace=namespace) as client:
+            handle = client.get(f"{kind}/{name}" if kind else name)
+            pods = tried("pods", lambda: client.pods(handle), ())
+            events = tried("events", lambda: client.events(handle, all_objects=True), ())
+            queueing = tried("Kueue's objects", lambda: client.queueing(handle), None)
+    except ClientError as error:
+        raise UserError(str(error)) from error
+    said = tuple(Event(each.reason, each.message, each.warning, each.about, each.last_seen) for each in events)
+    return Found(handle.manifest, tuple(pods), said, queueing, notes=tuple(notes))
