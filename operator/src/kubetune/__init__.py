@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kubetune.api import OSFTJob, SFTJob
-    from kubetune.client import Client
+    from kubetune.client import AsyncClient, Client
 
 __version__ = version("kubetune")
 
-__all__ = ["Client", "OSFTJob", "SFTJob", "__version__"]
+__all__ = ["AsyncClient", "Client", "OSFTJob", "SFTJob", "__version__"]
 
-HOMES = {"Client": "kubetune.client", "OSFTJob": "kubetune.api", "SFTJob": "kubetune.api"}
+HOMES = {"AsyncClient": "kubetune.client", "Client": "kubetune.client", "OSFTJob": "kubetune.api", "SFTJob": "kubetune.api"}
 
 
 def __getattr__(name: str) -> Any:

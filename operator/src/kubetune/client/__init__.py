@@ -1,5 +1,6 @@
 """The Python client: jobs on a cluster, or on the embedded one (docs/sdk.md)."""
 
+from kubetune.client.asynchronous import AsyncClient, AsyncJobHandle
 from kubetune.client.client import Client
 from kubetune.client.errors import (
     AmbiguousNameError,
@@ -16,10 +17,13 @@ from kubetune.client.errors import (
 )
 from kubetune.client.handle import JobHandle
 from kubetune.client.jobs import Event
+from kubetune.client.logs import LogLine
 from kubetune.client.seen import JobList
 
 __all__ = [
     "AmbiguousNameError",
+    "AsyncClient",
+    "AsyncJobHandle",
     "Client",
     "ClientError",
     "ConflictError",
@@ -28,6 +32,7 @@ __all__ = [
     "JobFailedError",
     "JobHandle",
     "JobList",
+    "LogLine",
     "NoClusterError",
     "NoLogError",
     "NotFoundError",

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from kubernetes import config
 
+from kubetune.client.jobs import CONNECTIONS
 from kubetune.controller.kubernetes_api import KubernetesApi, connect
 
 IN_POD = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 DEFAULT_KUBECONFIG = Path("~/.kube/config")
-CONNECTIONS = 64  # as many may wait at a time, each in a thread of its own
 
 
 def find(kubeconfig: str | None, context: str | None) -> tuple[KubernetesApi, str]:

@@ -12,6 +12,9 @@ from typing import Protocol
 
 from kubetune.cluster import Manifest, Queueing
 
+CONNECTIONS = 64
+"""As many calls may wait for their answers at a time, each in a thread of its own."""
+
 
 @dataclass(frozen=True)
 class Event:
@@ -65,6 +68,9 @@ class Jobs(Protocol):
 
     def events(self, namespace: str, names: frozenset[str]) -> list[Event]:
         """Those about objects of these names, oldest first."""
+
+    def ensure_driven(self, job: Manifest) -> None:
+        """Raises ClusterError if nobody will ever bring this unfinished job any further."""
 
     def log(self, pod: Manifest, *, follow: bool, tail: int | None) -> Iterator[str]:
         """The lines of the trainer container's log; with `follow` until the container has ended. Raises ClusterError."""
