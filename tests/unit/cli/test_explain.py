@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from explained import attempt, job
+from explained import attempt, job, waits
 
 from kubetune.cli.app import kubetune
-from kubetune.cluster import JOB_UID
+from kubetune.cluster import JOB_UID, ClusterError
 from kubetune.local.state import StateDir
 from kubetune.local.store import Store
 
@@ -111,6 +111,7 @@ def test_what_cannot_be_found_says_where_was_looked(call) -> None:
     result = call("teach")
     assert result.exit_code == 2
     assert "nor is there a job teach in .kubetune" in result.stderr
+    assert "--local: .kubetune has no job teach in namespace default" in call("teach", "--local").stderr
     assert "is no kind of kubetune's" in call("pod/teach").stderr
     assert "jobs/teach.yaml does not exist" in call("jobs/teach.yaml").stderr
     Path("two.yaml").write_text(yaml.safe_dump_all([failed(), failed()]))
@@ -120,6 +121,46 @@ def test_what_cannot_be_found_says_where_was_looked(call) -> None:
 def test_two_kinds_of_one_name_need_the_kind(call) -> None:
     other = failed() | {"kind": "OSFTJob"}
     stored(failed(), other)
-    assert "pass --kind" in call("teach", "-n", "research").stderr
-    assert call("teach", "-n", "research", "--kind", "OSFTJob").stdout.startswith("OSFTJob research/teach")
+    assert "write sftjob/teach or osftjob/teach" in call("teach", "-n", "research").stderr
     assert call("osftj/teach", "-n", "research").stdout.startswith("OSFTJob research/teach")
+
+
+class FewJobs:
+    """A cluster of one job, of which events may not be read."""
+
+    namespace = "research"
+
+    def __init__(self, stored: dict[str, Any]) -> None:
+        self.stored = stored
+
+    def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+        asked = (self.stored["kind"], "research", self.stored["metadata"]["name"])
+        return self.stored if (kind, namespace, name) == asked else None
+
+    def all(self, kind: str, namespace: str | None) -> list[dict[str, Any]]:
+        return [self.stored] if kind == self.stored["kind"] else []
+
+    def pods(self, namespace: str, job_uid: str) -> list[dict[str, Any]]:
+        return [waits("ImagePullBackOff", "no such image")]
+
+    def pytorchjob(self, namespace: str, name: str) -> None:
+        return None
+
+    def events(self, namespace: str, names: frozenset[str]) -> list[Any]:
+        raise ClusterError("GET /events: forbidden (403)", status=403, retryable=False)
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_job_on_a_cluster_is_read_by_the_client(call, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = FewJobs(job("Starting", reason="Starting", attempts=[attempt()]))
+    monkeypatch.setattr("kubetune.client.client.remote_jobs", lambda *_: jobs)
+    result = call("teach")
+    assert result.exit_code == 1
+    assert "its image cannot be pulled" in result.stdout
+    assert "$ kubectl describe pod/teach-sft-1-master-0 -n research" in result.stdout
+    assert "Note: events could not be read" in result.stderr
+    near = call("teech")
+    assert near.exit_code == 2
+    assert "did you mean sftjob/teach?" in near.stderr

@@ -14,7 +14,8 @@ import yaml
 from kubetune.api import KINDS
 from kubetune.cli.documents import read_documents
 from kubetune.cli.errors import UserError
-from kubetune.cli.sources import Found, from_cluster, from_state_dir
+from kubetune.cli.sources import Found, Wanted, as_user_errors, from_cluster, from_state_dir
+from kubetune.client.targets import kind_named
 from kubetune.cluster import Manifest
 from kubetune.explain import Commands, Finding, Severity, explain
 
@@ -33,11 +34,12 @@ class Options:
     """The command line, as click has checked it."""
 
     target: str
-    namespace: str | None
-    kind: str | None
-    state_dir: str
-    kubeconfig: str | None
     output: str
+    namespace: str | None
+    state_dir: str
+    local: bool
+    kubeconfig: str | None
+    context: str | None
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,11 @@ def named_by(options: Options) -> Named:
         return named_in(options.target, options)
     kind, slash, name = options.target.rpartition("/")
     if not slash:
-        return Named(options.kind, options.namespace, name)
+        return Named(None, options.namespace, name)
     if options.target.endswith((".yaml", ".yml", ".json")):
         raise UserError(f"{options.target} does not exist; check the path, or write a job's name")
-    return Named(kind_of(kind), options.namespace, name)
+    with as_user_errors():
+        return Named(kind_named(kind), options.namespace, name)
 
 
 def named_in(file: str, options: Options) -> Named:
@@ -89,27 +92,27 @@ def named_in(file: str, options: Options) -> Named:
     return Named(str(jobs[0]["kind"]), namespace, str(metadata.get("name", "")), file, jobs[0])
 
 
-def kind_of(word: str) -> str:
-    """As kubectl takes it: osftjob, osftjobs, osftj."""
-    for kind in KINDS:
-        if word.lower().split(".")[0] in (kind.lower(), f"{kind.lower()}s", kind.lower().removesuffix("ob")):
-            return kind
-    raise UserError(f"{word!r} is no kind of kubetune's; write sftjob/NAME or osftjob/NAME")
-
-
 def find(named: Named, options: Options) -> Found:
     """A job that was printed with its status is all there is; else the state directory, then the cluster."""
     if named.document is not None and named.document.get("status"):
         return Found(named.document, live=False)
-    here = from_state_dir(Path(options.state_dir), named.kind, named.namespace, named.name)
+    wanted = Wanted(named.kind, named.namespace, named.name)
+    here = None if options.kubeconfig or options.context else from_state_dir(Path(options.state_dir), wanted)
     if here is not None:
         return here
     try:
-        return from_cluster(named.kind, named.namespace, named.name, options.kubeconfig)
+        return elsewhere(wanted, options)
     except UserError as error:
         if named.document is None:
             raise UserError(f"{error.message} (nor is there a job {named.name} in {options.state_dir})") from error
         return Found(named.document, live=False, notes=(f"{named.file} alone was looked at: {error.message}",))
+
+
+def elsewhere(wanted: Wanted, options: Options) -> Found:
+    """On the cluster. Raises UserError: with --local nobody is asked."""
+    if options.local:
+        raise UserError(f"--local: {options.state_dir} has no job {wanted.name} in namespace {wanted.namespace or 'default'}")
+    return from_cluster(wanted, options.kubeconfig, options.context)
 
 
 def tell(commands: Commands, found: Found, findings: Sequence[Finding], output: str) -> None:

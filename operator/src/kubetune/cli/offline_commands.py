@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from kubetune.cli.cluster_commands import or_here
+
 FORMAT = click.Choice(["yaml", "json"])
 FILE = click.Path()
 """Text whose completion is the shell's own of files; whether it is there is looked at later."""
@@ -164,18 +166,15 @@ def init(**arguments: Any) -> None:
 @click.command(
     short_help="Why a job waits, failed or is slow.",
     epilog=examples(
-        "kubetune explain teach-granite                # by name: this machine's state directory, else the cluster",
+        "kubetune explain teach-granite                # on the cluster; of `kubetune run` first, if that knows the name",
         "kubetune explain osftjob/teach-granite -n research",
         "kubectl get osftjob teach -o yaml | kubetune explain -    # from its status alone",
         codes="\b\nExit codes: 0 it runs, waits or Succeeded · 1 it Failed or somebody must act · 2 no such job.",
     ),
 )
 @click.argument("target", metavar="JOB|FILE", type=FILE)
-@click.option("-n", "--namespace", help="Namespace of JOB. Default: kubectl's own, or default.")
-@click.option("--kind", type=click.Choice(["SFTJob", "OSFTJob"]), help="Kind of JOB, where both have one of that name.")
-@click.option("--state-dir", default=".kubetune", show_default=True, help="Where `kubetune run` keeps its jobs.")
-@click.option("--kubeconfig", help="The cluster's kubeconfig. Default: KUBECONFIG, ~/.kube/config.")
 @click.option("-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", show_default=True)
+@or_here
 def explain(**arguments: Any) -> None:
     """Say why a job waits, failed or is slow: each finding with its evidence and the next command to type.
 

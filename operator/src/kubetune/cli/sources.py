@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -39,16 +40,40 @@ class Found:
         )
 
 
-def from_state_dir(root: Path, kind: str | None, namespace: str | None, name: str) -> Found | None:
+@dataclass(frozen=True)
+class Wanted:
+    """Which job: None where it was not said."""
+
+    kind: str | None
+    namespace: str | None
+    name: str
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return (self.kind,) if self.kind else tuple(KINDS)
+
+
+@contextmanager
+def as_user_errors() -> Iterator[None]:
+    """The client's errors are for the user, in one line each."""
+    from kubetune.client import ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        raise UserError(str(error)) from error
+
+
+def from_state_dir(root: Path, wanted: Wanted) -> Found | None:
     """The job of a `kubetune run`; None where there is none of that name. Raises UserError where two kinds have one."""
     state = StateDir(root.expanduser())
     if not state.resources.is_dir():
         return None
     with as_user_error():
         store = Store(state.resources)
-    jobs = [job for each in ([kind] if kind else KINDS) if (job := store.get(each, namespace or "default", name))]
+    jobs = [job for kind in wanted.kinds if (job := store.get(kind, wanted.namespace or "default", wanted.name))]
     if len(jobs) > 1:
-        raise UserError(f"there are two jobs of the name {name} in {root}; pass --kind")
+        raise UserError(f"there are two jobs of the name {wanted.name} in {root}; write sftjob/{wanted.name} or osftjob/{wanted.name}")
     if not jobs:
         return None
     job, metadata = jobs[0], jobs[0]["metadata"]
@@ -70,7 +95,7 @@ def told_of(file: Path, uid: str) -> Iterable[Event]:
             yield Event(line["reason"], line["message"], line["type"] == "Warning", time=timestamp(line["time"]))
 
 
-def from_cluster(kind: str | None, namespace: str | None, name: str, kubeconfig: str | None) -> Found:
+def from_cluster(wanted: Wanted, kubeconfig: str | None, context: str | None) -> Found:
     """The job on the cluster that kubectl would ask. What may not be read is a note. Raises UserError if the job cannot."""
     from kubetune.client import Client, ClientError
 
@@ -83,13 +108,10 @@ def from_cluster(kind: str | None, namespace: str | None, name: str, kubeconfig:
             notes.append(f"{what} could not be read: {error}")
             return otherwise
 
-    try:
-        with Client(kubeconfig, namespace=namespace) as client:
-            handle = client.get(f"{kind}/{name}" if kind else name)
-            pods = tried("pods", lambda: client.pods(handle), ())
-            events = tried("events", lambda: client.events(handle, all_objects=True), ())
-            queueing = tried("Kueue's objects", lambda: client.queueing(handle), None)
-    except ClientError as error:
-        raise UserError(str(error)) from error
+    with as_user_errors(), Client(kubeconfig, context=context, namespace=wanted.namespace) as client:
+        job = client.get(f"{wanted.kind}/{wanted.name}" if wanted.kind else wanted.name)
+        pods = tried("pods", lambda: client.pods(job), [])
+        events = tried("events", lambda: client.events(job, all_objects=True), [])
+        queueing = tried("Kueue's objects", lambda: client.queueing(job), None)
     said = tuple(Event(each.reason, each.message, each.warning, each.about, each.last_seen) for each in events)
-    return Found(handle.manifest, tuple(pods), said, queueing, notes=tuple(notes))
+    return Found(job.manifest, tuple(pods), said, queueing, notes=tuple(notes))

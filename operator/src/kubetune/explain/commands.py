@@ -63,6 +63,10 @@ class Commands:
         """After the file was mended."""
         return f"kubetune run {shlex.quote(self.given_file)}" if self.local else f"kubectl apply -f {shlex.quote(self.given_file)}"
 
+    def retry(self) -> str:
+        """Another attempt of a job that Failed, from its last verified state."""
+        return self.again() if self.local else shlex.join(["kubetune", "retry", self.job, "-n", self.namespace])
+
     def validate(self) -> str:
         return f"kubetune validate {shlex.quote(self.given_file)}"
 

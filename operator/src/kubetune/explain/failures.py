@@ -48,7 +48,7 @@ ADVICE: dict[FailureClass, Advice] = {
     ),
     FailureClass.DATA_ERROR: Advice(
         "the data set was refused before anything was trained",
-        "mend the rows that the message names (docs/data.md has the formats), and start a job of a new name",
+        "mend the rows that the message names (docs/data.md has the formats)",
         its_log,
     ),
     FailureClass.CUDA_OOM: Advice(
@@ -98,7 +98,7 @@ ADVICE: dict[FailureClass, Advice] = {
     ),
     FailureClass.DEADLINE_EXCEEDED: Advice(
         "the job was active for longer than runPolicy.activeDeadlineSeconds",
-        "start a new job with a longer deadline; resumeFrom takes the last checkpoint of weights, if one was written",
+        "raise runPolicy.activeDeadlineSeconds",
         lambda commands, _: commands.describe(),
     ),
     FailureClass.CHILD_LOST: Advice(
@@ -133,7 +133,7 @@ def finding(evidence: Evidence, commands: Commands, failure: Failure, severity: 
         failure.failure_class.value,
         f"{what}: {advice.meaning}",
         tuple(evidence_of_failure(evidence, failure)),
-        remedy(advice, failure, evidence),
+        remedy(advice, failure, evidence, commands),
         advice.command(commands, failure) if failure.reason not in SPECIAL else SPECIAL[failure.reason][1](commands),
         PAGE,
     )
@@ -147,11 +147,19 @@ SPECIAL: dict[str, tuple[str, Callable[[Commands], str]]] = {
 """Reasons that ask for something else than their class does."""
 
 
-def remedy(advice: Advice, failure: Failure, evidence: Evidence) -> str:
+IN_A_NEW_JOB = frozenset({FailureClass.USER_ERROR, FailureClass.CUDA_OOM, FailureClass.NON_FINITE_LOSS})
+"""What mends them is part of what is trained, and that is fixed once a job has started."""
+
+BY_ITSELF = "another attempt follows by itself"
+
+
+def remedy(advice: Advice, failure: Failure, evidence: Evidence, commands: Commands) -> str:
     if failure.reason in SPECIAL:
         return SPECIAL[failure.reason][0]
-    over = evidence.status.phase is Phase.FAILED and failure.failure_class.retryable
-    return advice.remedy.replace("another attempt follows by itself", "the retries are used up: start a job of a new name") if over else advice.remedy
+    if evidence.status.phase is not Phase.FAILED or failure.failure_class in IN_A_NEW_JOB:
+        return advice.remedy
+    again = f"`{commands.retry()}` lets it go on from its last verified state"
+    return advice.remedy.replace(BY_ITSELF, f"the retries are used up; {again}") if BY_ITSELF in advice.remedy else f"{advice.remedy}; then {again}"
 
 
 def evidence_of_failure(evidence: Evidence, failure: Failure) -> Iterator[str]:

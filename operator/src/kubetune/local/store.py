@@ -66,6 +66,14 @@ class Store:
         return self._root / kind.lower() / namespace / f"{name}.json"
 
 
+def stored(root: Path, kind: str, namespace: str, name: str) -> Manifest | None:
+    """One object as it is on the disk now, whichever process keeps it."""
+    try:
+        return _read(root / kind.lower() / namespace / f"{name}.json")
+    except FileNotFoundError:
+        return None
+
+
 def _read(file: Path) -> Manifest:
     try:
         manifest: Manifest = json.loads(file.read_text())
