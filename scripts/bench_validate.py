@@ -1,6 +1,6 @@
 """How long `kubetune validate` takes for many job files, and `kubetune --help` for itself: measured, no test.
 
-    python scripts/bench_validate.py [FILES]
+python scripts/bench_validate.py [FILES]
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from kubetune.cluster import ATTEMPT, Queueing
-from kubetune.explain import Commands, Event, Finding, evidence_of, explain
+from kubetune.cluster import ATTEMPT
+from kubetune.explain import Commands, Event, Finding, Seen, evidence_of, explain
 
 NOW = datetime.fromisoformat("2026-11-28T12:00:00+00:00")
 COMMANDS = Commands("SFTJob", "research", "teach", file="teach.yaml")
@@ -24,7 +24,9 @@ def attempt(number: int = 1, **more: Any) -> dict[str, Any]:
     return {"number": number, "pyTorchJob": f"teach-sft-{number}", "started": ago(hours=1), **more}
 
 
-def job(phase: str | None = None, *, spec: dict[str, Any] | None = None, reason: str = "", message: str = "", **status: Any) -> dict[str, Any]:
+def job(
+    phase: str | None = None, *, spec: dict[str, Any] | None = None, reason: str = "", message: str = "", **status: Any
+) -> dict[str, Any]:
     """`reason`, `message`: of the condition Running, which says what the job does or waits for."""
     given: dict[str, Any] = {
         "model": {"uri": "pvc://m/m"},
@@ -42,7 +44,9 @@ def job(phase: str | None = None, *, spec: dict[str, Any] | None = None, reason:
     return document | {"status": {"phase": phase, "observedGeneration": 1, "conditions": conditions, **status}}
 
 
-def pod(name: str = "teach-sft-1-master-0", *, node: str | None = None, created: str | None = None, **status: Any) -> dict[str, Any]:
+def pod(
+    name: str = "teach-sft-1-master-0", *, node: str | None = None, created: str | None = None, **status: Any
+) -> dict[str, Any]:
     role = "master" if "master" in name else "worker"
     labels = {ATTEMPT: "1", "training.kubeflow.org/replica-type": role, "training.kubeflow.org/replica-index": name[-1]}
     return {
@@ -57,7 +61,9 @@ def unscheduled(name: str, message: str) -> dict[str, Any]:
 
 
 def waits(reason: str, message: str = "why", name: str = "teach-sft-1-master-0") -> dict[str, Any]:
-    return pod(name, node="n1", containerStatuses=[{"name": "pytorch", "state": {"waiting": {"reason": reason, "message": message}}}])
+    return pod(
+        name, node="n1", containerStatuses=[{"name": "pytorch", "state": {"waiting": {"reason": reason, "message": message}}}]
+    )
 
 
 def runs(minutes: float, name: str = "teach-sft-1-master-0") -> dict[str, Any]:
@@ -70,6 +76,6 @@ def warning(reason: str, message: str, about: str = "") -> Event:
 
 
 def found(
-    manifest: dict[str, Any], *, pods: Any = (), events: Any = (), queueing: Queueing | None = None, commands: Commands = COMMANDS, **more: Any
+    manifest: dict[str, Any], *, pods: Any = (), events: Any = (), commands: Commands = COMMANDS, **more: Any
 ) -> list[Finding]:
-    return explain(evidence_of(manifest, NOW, pods=pods, events=events, queueing=queueing, **more), commands)
+    return explain(evidence_of(Seen(manifest, tuple(pods), tuple(events), **more), NOW), commands)

@@ -34,7 +34,12 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_hook_passes_changed_files_without_a_job_and_stops_a_bad_one(jobs: Path) -> None:
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
     assert {"id", "name", "entry", "language"} <= set(hook)  # pre-commit.com, "Creating new hooks"
-    assert [bool(re.search(hook["files"], file)) for file in ("jobs/a.yaml", "b.yml", "c.json", "d.py")] == [True, True, True, False]
+    assert [bool(re.search(hook["files"], file)) for file in ("jobs/a.yaml", "b.yml", "c.json", "d.py")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
     (jobs / "other.yaml").write_text("kind: ConfigMap\n")
     assert run(f"{hook['entry']} jobs/other.yaml") == 0
     assert run(f"{hook['entry']} jobs/good.yaml jobs/other.yaml") == 0

@@ -37,7 +37,10 @@ def test_bash_completes_commands_and_options() -> None:
         (["val"], ["validate\tCheck job files, folders, standard input.", ":4"]),
         (["validate", "-o", "sa"], ["sarif", ":4"]),
         (["validate", "jo"], [":0"]),  # files are the shell's own
-        (["estimate", "--gpu"], ["--gpu-memory\tMemory of one GPU, as 80Gi or 80G: does it fit, and which maxTokensPerGpu does?", ":4"]),
+        (
+            ["estimate", "--gpu"],
+            ["--gpu-memory\tMemory of one GPU, as 80Gi or 80G: does it fit, and which maxTokensPerGpu does?", ":4"],
+        ),
     ],
 )
 def test_kubectl_is_answered_in_cobras_words(words: list[str], lines: list[str]) -> None:

@@ -44,7 +44,14 @@ def test_people_get_sections_with_formulas_sources_and_a_verdict(call) -> None:
     result = call("--model-config", "config.json", "--gpu-memory", "80Gi")
     assert result.exit_code == 0, result.stderr
     assert f"LlamaForCausalLM: {LLAMA_8B_PARAMETERS:,} parameters, by its config.json; 4 x 8 ranks" in result.stdout
-    for said in ("Memory of one GPU: a mini-batch of 4096 tokens", "AdamW's moments", "arXiv:2205.05198", "Disk", "Time", "Grace period: suffices? no."):
+    for said in (
+        "Memory of one GPU: a mini-batch of 4096 tokens",
+        "AdamW's moments",
+        "arXiv:2205.05198",
+        "Disk",
+        "Time",
+        "Grace period: suffices? no.",
+    ):
         assert said in result.stdout
     assert "suggested maxTokensPerGpu: " in result.stdout
     assert "Nothing here was measured on a GPU" in result.stdout
@@ -128,7 +135,9 @@ def test_a_model_on_the_hub_is_asked_for_at_its_revision(call, monkeypatch: pyte
     assert asked == [("org/m", "config.json", "v1")]
 
 
-@pytest.mark.parametrize(("text", "bytes_"), [("80Gi", 80 * 2**30), ("80G", 80 * 10**9), ("1.5Ti", 3 * 2**39), ("123", 123), (None, None)])
+@pytest.mark.parametrize(
+    ("text", "bytes_"), [("80Gi", 80 * 2**30), ("80G", 80 * 10**9), ("1.5Ti", 3 * 2**39), ("123", 123), (None, None)]
+)
 def test_sizes_are_kubernetes_quantities(text: str | None, bytes_: int | None) -> None:
     assert quantity("--gpu-memory", text) == bytes_
 

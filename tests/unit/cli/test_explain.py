@@ -38,7 +38,13 @@ def stored(*objects: dict[str, Any]) -> StateDir:
 
 
 def failed(**more: Any) -> dict[str, Any]:
-    failure = {"class": "BackendError", "reason": "Error", "message": "rank 0: KeyError", "pod": "teach-sft-1-master-0", "logTail": "KeyError: 'x'"}
+    failure = {
+        "class": "BackendError",
+        "reason": "Error",
+        "message": "rank 0: KeyError",
+        "pod": "teach-sft-1-master-0",
+        "logTail": "KeyError: 'x'",
+    }
     return job("Failed", failure=failure, attempts=[attempt(ended="2026-11-28T11:00:00Z", reason="BackendError")], **more)
 
 
@@ -66,12 +72,24 @@ def test_its_pods_and_events_are_read(call) -> None:
     document = job("Starting", reason="Starting", attempts=[attempt()])
     pod = {
         "kind": "Pod",
-        "metadata": {"name": "teach-sft-1-master-0", "namespace": "research", "uid": "p", "labels": {JOB_UID: "u", "kubetune.dev/attempt": "1"}},
+        "metadata": {
+            "name": "teach-sft-1-master-0",
+            "namespace": "research",
+            "uid": "p",
+            "labels": {JOB_UID: "u", "kubetune.dev/attempt": "1"},
+        },
         "spec": {},
         "status": {"conditions": [{"type": "PodScheduled", "status": "False", "message": "Insufficient nvidia.com/gpu"}]},
     }
     state = stored(document, pod)
-    told = {"time": "2026-11-28T11:00:00Z", "type": "Warning", "reason": "Unschedulable", "message": "m", "job": "teach", "name": ["u", "r", "o"]}
+    told = {
+        "time": "2026-11-28T11:00:00Z",
+        "type": "Warning",
+        "reason": "Unschedulable",
+        "message": "m",
+        "job": "teach",
+        "name": ["u", "r", "o"],
+    }
     (state.root / "events.jsonl").write_text(json.dumps(told) + "\n" + json.dumps(told | {"name": ["other", "r", "o"]}) + "\n")
     with state.lock("SFTJob", "research", "teach"):
         assert "not enough free GPUs on any one node" in call("teach", "-n", "research").stdout

@@ -84,7 +84,25 @@ def test_every_answer_is_an_option(call) -> None:
 
 
 def test_it_asks_and_asks_again_after_an_answer_that_cannot_be(call) -> None:
-    answers = ["osftjob", "Bad Name", "teach", "nowhere", "pvc://m/base", "", "pvc://runs", "cpu", "0", "2", "", "", "", "512", "", "", "0.2"]
+    answers = [
+        "osftjob",
+        "Bad Name",
+        "teach",
+        "nowhere",
+        "pvc://m/base",
+        "",
+        "pvc://runs",
+        "cpu",
+        "0",
+        "2",
+        "",
+        "",
+        "",
+        "512",
+        "",
+        "",
+        "0.2",
+    ]
     result = call(stdin="\n".join(answers) + "\n")
     assert result.exit_code == 0, result.stderr
     assert "'Bad Name': use lower-case letters" in result.stderr
@@ -114,7 +132,7 @@ def test_nothing_is_overwritten(call) -> None:
         (("--name", "Teach"), "--name: 'Teach': use lower-case letters"),
         (("--model", "ftp://x"), "--model: 'ftp://x' is not a URI"),
         (("--nodes", "0"), "--nodes: 0: use a number from 1 to 999"),
-        (("--max-seq-len", "9000", "--max-tokens-per-gpu", "10"), "maxTokensPerGpu is 10, less than maxSeqLen"),
+        (("--max-seq-len", "9000", "--max-tokens-per-gpu", "10"), "spec.training.maxTokensPerGpu: 10 is less than maxSeqLen (9000)"),
         (("--output", "hf://org/m"), "spec.output.uri"),
     ],
 )
@@ -129,6 +147,8 @@ def test_a_folder_that_is_not_there_is_told(call) -> None:
     assert "no/such/job.yaml cannot be written" in call("no/such/job.yaml", "--yes").stderr
 
 
-@pytest.mark.parametrize(("value", "text"), [("on", '"on"'), ("y", '"y"'), ("teach", "teach"), ("12", '"12"'), (2e-05, "2e-05"), (0.3, "0.3")])
+@pytest.mark.parametrize(
+    ("value", "text"), [("on", '"on"'), ("y", '"y"'), ("teach", "teach"), ("12", '"12"'), (2e-05, "2e-05"), (0.3, "0.3")]
+)
 def test_values_are_quoted_where_yaml_would_read_something_else(value: object, text: str) -> None:
     assert scalar(value) == text  # type: ignore[arg-type]

@@ -57,7 +57,9 @@ def test_the_peak_is_the_largest_moment() -> None:
 
 def test_every_figure_has_a_formula_a_source_and_a_range() -> None:
     result = estimate(job("osft", nodes=2, procsPerNode=8), LLAMA, Assumptions(80 * 2**30))
-    figures = [each for parts in (*result.moments.values(), result.host, result.storage, result.times, [result.peak]) for each in parts]
+    figures = [
+        each for parts in (*result.moments.values(), result.host, result.storage, result.times, [result.peak]) for each in parts
+    ]
     for each in figures:
         assert each.formula, each
         assert each.source, each

@@ -35,7 +35,9 @@ def test_experts_are_not_guessed() -> None:
         shape_of(of_family("qwen3", num_experts=8))
 
 
-@pytest.mark.parametrize(("change", "said"), [({"hidden_size": None}, "hidden_size is None"), ({"vocab_size": "x"}, "vocab_size is 'x'")])
+@pytest.mark.parametrize(
+    ("change", "said"), [({"hidden_size": None}, "hidden_size is None"), ({"vocab_size": "x"}, "vocab_size is 'x'")]
+)
 def test_a_config_without_a_number_names_it(change: dict, said: str) -> None:
     with pytest.raises(UnknownModelError, match=said):
         shape_of(LLAMA_8B | change)

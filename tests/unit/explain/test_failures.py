@@ -12,7 +12,14 @@ from kubetune_trainer.contract import FailureClass
 
 
 def failed(kind: str, **more: Any) -> dict[str, Any]:
-    failure = {"class": kind, "reason": kind, "message": "what went wrong", "pod": "teach-sft-1-master-0", "node": "n1", "exitCode": 1} | more
+    failure = {
+        "class": kind,
+        "reason": kind,
+        "message": "what went wrong",
+        "pod": "teach-sft-1-master-0",
+        "node": "n1",
+        "exitCode": 1,
+    } | more
     return job(
         "Failed",
         conditions=[condition("Failed", "True", kind, "what went wrong (backoffLimit 3 is used up (3 restarts))")],

@@ -15,7 +15,11 @@ STARTING = job("Starting", reason="Starting", attempts=[attempt()])
         ("0/3 nodes are available: 3 Insufficient memory.", "not enough free memory", "kubectl describe nodes"),
         ('persistentvolumeclaim "data" not found', "a claim is missing", "kubectl get pvc -n research"),
         ("1 node(s) had untolerated taint {gpu: true}.", "taints", "kubectl describe pod/teach-sft-1-master-0 -n research"),
-        ("3 node(s) didn't match Pod's node affinity/selector.", "no node matches", "kubectl describe pod/teach-sft-1-master-0 -n research"),
+        (
+            "3 node(s) didn't match Pod's node affinity/selector.",
+            "no node matches",
+            "kubectl describe pod/teach-sft-1-master-0 -n research",
+        ),
         ("something new", "no node takes its pods", "kubectl describe pod/teach-sft-1-master-0 -n research"),
     ],
 )
@@ -63,7 +67,9 @@ def test_a_container_that_is_being_made_for_a_minute_is_no_news() -> None:
 
 
 def test_where_no_pods_could_be_read_the_condition_says_the_same() -> None:
-    (first,) = found(job("Starting", reason="Unschedulable", message="teach-sft-1-master-0: Insufficient nvidia.com/gpu"), live=False)
+    (first,) = found(
+        job("Starting", reason="Unschedulable", message="teach-sft-1-master-0: Insufficient nvidia.com/gpu"), live=False
+    )
     assert (first.reason, first.evidence) == ("Unschedulable", ("scheduler, of teach-sft-1-master-0: Insufficient nvidia.com/gpu",))
     (first,) = found(job("Starting", reason="ImagePullBackOff", message="teach-sft-1-master-0: no such image"), live=False)
     assert "its image cannot be pulled" in first.title

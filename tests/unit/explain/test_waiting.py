@@ -14,7 +14,7 @@ QUEUED = {"spec": {"queueName": "gpus"}, "attempts": [attempt(started=ago(minute
 def test_a_job_that_no_operator_has_seen_for_long_is_blocked() -> None:
     (first,) = found(job())
     assert (first.severity, first.reason) == (Severity.BLOCKED, "NotObserved")
-    assert "created 120 min ago" in first.evidence[0]
+    assert "created 2.0 h ago" in first.evidence[0]
     assert first.command == "kubectl get pods -n kubetune-system"
 
 
@@ -61,9 +61,7 @@ def test_a_suspended_job_says_from_where_it_will_go_on() -> None:
     (first,) = found(stopped)
     assert first.reason == "Suspended"
     assert "the last verified state is of step 9: pvc://o/a/full_state/step_9" in first.evidence
-    assert first.command == (
-        "kubectl patch sftjob/teach --type=merge -p '{\"spec\":{\"runPolicy\":{\"suspend\":false}}}' -n research"
-    )
+    assert first.command == ('kubectl patch sftjob/teach --type=merge -p \'{"spec":{"runPolicy":{"suspend":false}}}\' -n research')
 
 
 def test_kueues_own_word_goes_before_the_conditions() -> None:
@@ -72,7 +70,12 @@ def test_kueues_own_word_goes_before_the_conditions() -> None:
         "spec": {},
         "status": {
             "conditions": [
-                {"type": "QuotaReserved", "status": "False", "reason": "Pending", "message": "insufficient unused quota for nvidia.com/gpu"}
+                {
+                    "type": "QuotaReserved",
+                    "status": "False",
+                    "reason": "Pending",
+                    "message": "insufficient unused quota for nvidia.com/gpu",
+                }
             ]
         },
     }
@@ -102,8 +105,16 @@ def test_a_queue_that_will_never_admit_it_is_blocked(reason: str, command: str) 
 @pytest.mark.parametrize(
     ("message", "reason", "command"),
     [
-        ('pods "x" is forbidden: exceeded quota: gpus, requested: 8', "QuotaExceeded", "kubectl describe resourcequota -n research"),
-        ("Internal error: failed calling webhook v.kb.io: connection refused", "Webhook", "kubectl describe sftjob/teach -n research"),
+        (
+            'pods "x" is forbidden: exceeded quota: gpus, requested: 8',
+            "QuotaExceeded",
+            "kubectl describe resourcequota -n research",
+        ),
+        (
+            "Internal error: failed calling webhook v.kb.io: connection refused",
+            "Webhook",
+            "kubectl describe sftjob/teach -n research",
+        ),
         ('admission webhook "p" denied the request: no', "Denied", "kubectl describe sftjob/teach -n research"),
         ("the server could not find the requested resource", "NoTrainingOperator", "kubectl get crd pytorchjobs.kubeflow.org"),
         ("pytorchjobs is forbidden: User x cannot create", "Forbidden", "kubectl describe sftjob/teach -n research"),
@@ -123,7 +134,9 @@ def test_a_quota_that_refuses_pods_is_seen_in_the_training_operators_events() ->
     assert "QuotaExceeded" not in [each.reason for each in found(starting, events=[event], pods=[runs(1)])]
 
 
-@pytest.mark.parametrize("reason", ["WaitingForJob", "WaitingForCleanup", "WaitingForPods", "Suspending", "EvictedByKueue", "PodFailed"])
+@pytest.mark.parametrize(
+    "reason", ["WaitingForJob", "WaitingForCleanup", "WaitingForPods", "Suspending", "EvictedByKueue", "PodFailed"]
+)
 def test_waits_that_end_by_themselves(reason: str) -> None:
     (first,) = found(job("Pending", reason=reason, message="for b"))
     assert (first.severity, first.reason, first.evidence) == (Severity.WAITING, reason, ("for b",))
@@ -132,7 +145,11 @@ def test_waits_that_end_by_themselves(reason: str) -> None:
 def test_a_back_off_names_the_failure_before_it() -> None:
     failure = {"class": "NodeLost", "reason": "Killed", "message": "killed (exit code 137) on node n1", "node": "n1"}
     between = job(
-        "Restarting", reason="Backoff", attempts=[attempt(ended=ago(seconds=20), reason="NodeLost", lastStep=7)], failure=failure, restarts=1
+        "Restarting",
+        reason="Backoff",
+        attempts=[attempt(ended=ago(seconds=20), reason="NodeLost", lastStep=7)],
+        failure=failure,
+        restarts=1,
     )
     backoff, cause = found(between)
     assert (backoff.reason, cause.reason, cause.severity) == ("Backoff", "NodeLost", Severity.WAITING)

@@ -139,10 +139,16 @@ def test_json_lists_every_job_with_its_errors() -> None:
 
 
 def test_a_value_that_json_has_no_words_for_is_told_as_text() -> None:
-    document = json.loads(FORMATS["json"]([check_text("bad.yaml", GOOD.replace("spec: {", "spec: {nodes: 2026-01-01T00:00:00Z, "))]))
+    document = json.loads(
+        FORMATS["json"]([check_text("bad.yaml", GOOD.replace("spec: {", "spec: {nodes: 2026-01-01T00:00:00Z, "))])
+    )
     assert document["results"][0]["errors"]
 
 
 def test_the_summary_counts_jobs_and_what_was_left_out() -> None:
-    reports = [check_text("a.yaml", GOOD + "---\nkind: Pod\n"), check_text("b.yaml", BAD), check_text("c.yaml", "x: 1", named=False)]
+    reports = [
+        check_text("a.yaml", GOOD + "---\nkind: Pod\n"),
+        check_text("b.yaml", BAD),
+        check_text("c.yaml", "x: 1", named=False),
+    ]
     assert summary(reports) == "1 job is valid, 1 is not; skipped: 1 document of other kinds, 1 file without a job"

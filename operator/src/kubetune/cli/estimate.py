@@ -75,7 +75,12 @@ def lines(result: Estimate) -> Iterator[str]:
     suffices, why = result.grace
     yield from ("", click.style(f"Grace period: suffices? {suffices}.", bold=True), f"  {why}")
     if result.fit:
-        yield from ("", click.style(f"Does it fit? {result.fit.verdict}.", bold=True), f"  {result.fit.why}", f"  {suggestion(result)}")
+        yield from (
+            "",
+            click.style(f"Does it fit? {result.fit.verdict}.", bold=True),
+            f"  {result.fit.why}",
+            f"  {suggestion(result)}",
+        )
     yield ""
     yield from (f"Note: {each}" for each in result.notes)
     yield from (f"({basis}: {meaning})" for basis, meaning in BASES.items())

@@ -17,7 +17,7 @@ from kubetune.cli.errors import UserError
 from kubetune.cli.sources import Found, Wanted, as_user_errors, from_cluster, from_state_dir
 from kubetune.client.targets import kind_named
 from kubetune.cluster import Manifest
-from kubetune.explain import Commands, Finding, Severity, explain
+from kubetune.explain import Commands, Finding, Seen, Severity, evidence_of, explain
 
 COLOURS = {
     Severity.BLOCKED: "red",
@@ -57,15 +57,15 @@ def explain_target(options: Options) -> int:
     """Prints why; the exit code says whether somebody must act."""
     named = named_by(options)
     found = find(named, options)
-    metadata = found.job.get("metadata") or {}
+    metadata = found.seen.job.get("metadata") or {}
     commands = Commands(
-        str(found.job.get("kind", "")),
+        str(found.seen.job.get("kind", "")),
         str(metadata.get("namespace", "default")),
         str(metadata.get("name", "")),
         found.state_dir,
         named.file if named.file != "-" else None,
     )
-    findings = explain(found.evidence(datetime.now(UTC)), commands)
+    findings = explain(evidence_of(found.seen, datetime.now(UTC)), commands)
     tell(commands, found, findings, options.output)
     return SOMEBODY if any(each.severity.needs_somebody for each in findings) else NOBODY
 
@@ -95,7 +95,7 @@ def named_in(file: str, options: Options) -> Named:
 def find(named: Named, options: Options) -> Found:
     """A job that was printed with its status is all there is; else the state directory, then the cluster."""
     if named.document is not None and named.document.get("status"):
-        return Found(named.document, live=False)
+        return Found(Seen(named.document, live=False))
     wanted = Wanted(named.kind, named.namespace, named.name)
     here = None if options.kubeconfig or options.context else from_state_dir(Path(options.state_dir), wanted)
     if here is not None:
@@ -105,7 +105,7 @@ def find(named: Named, options: Options) -> Found:
     except UserError as error:
         if named.document is None:
             raise UserError(f"{error.message} (nor is there a job {named.name} in {options.state_dir})") from error
-        return Found(named.document, live=False, notes=(f"{named.file} alone was looked at: {error.message}",))
+        return Found(Seen(named.document, live=False), notes=(f"{named.file} alone was looked at: {error.message}",))
 
 
 def elsewhere(wanted: Wanted, options: Options) -> Found:
@@ -116,7 +116,7 @@ def elsewhere(wanted: Wanted, options: Options) -> Found:
 
 
 def tell(commands: Commands, found: Found, findings: Sequence[Finding], output: str) -> None:
-    phase = str((found.job.get("status") or {}).get("phase") or "no phase")
+    phase = str((found.seen.job.get("status") or {}).get("phase") or "no phase")
     if output == "table":
         click.echo(f"{commands.kind} {commands.namespace}/{commands.name}: {phase}")
         for line in lines(findings):
@@ -144,4 +144,3 @@ def lines(findings: Sequence[Finding]) -> Iterator[str]:
             yield f"         -> {each.remedy}" + (f" ({each.page})" if each.page else "")
         if each.command:
             yield f"         $ {each.command}"
-

@@ -71,7 +71,9 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 LARGE = 2**31 - 1
 QUESTIONS = (
-    Question("kind", "Kind (SFTJob: supervised fine-tuning; OSFTJob: keeps what the model knows)", "SFTJob", one_of("SFTJob", OSFT)),
+    Question(
+        "kind", "Kind (SFTJob: supervised fine-tuning; OSFTJob: keeps what the model knows)", "SFTJob", one_of("SFTJob", OSFT)
+    ),
     Question("name", "Name of the job", "my-job", name),
     Question("model", "Model (hf://org/name, pvc://claim/path, s3://bucket/key, /path)", "pvc://models/base", uri("directory")),
     Question("dataset", "Data set, one JSON Lines file", "pvc://data/train.jsonl", uri("file")),

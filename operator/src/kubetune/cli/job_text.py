@@ -49,20 +49,21 @@ def scalar(value: str | float) -> str:
 def head(answers: Answers, file: str) -> Iterator[str]:
     namespace = f", namespace: {scalar(answers.namespace)}" if answers.namespace else ""
     yield f"# Written by `kubetune init`. Every field, its default and range: kubectl explain {answers.kind.lower()}.spec"
-    yield f"# Next:  kubetune validate {file}   kubetune estimate {file} --gpu-memory 80Gi   kubetune run {file}   kubectl apply -f {file}"
+    yield f"# Next: kubetune estimate {file} --gpu-memory 80Gi, then kubetune run {file}, or kubectl apply -f {file}"
     yield f"apiVersion: {API_VERSION}"
     yield f"kind: {answers.kind}"
     yield f"metadata: {{name: {scalar(answers.name)}{namespace}}}"
     yield "spec:"
-    yield f"  model: {{uri: {scalar(answers.model)}}}       # a Hugging Face directory; hf:// and s3:// take secretRef for credentials"
-    yield f"  dataset: {{uri: {scalar(answers.dataset)}}}   # JSON Lines of chat messages; format: processed, pretraining for others"
+    yield f"  model: {{uri: {scalar(answers.model)}}}       # a Hugging Face directory; secretRef has credentials for hf:// and s3://"
+    yield f"  dataset: {{uri: {scalar(answers.dataset)}}}   # JSON Lines of chat messages, or format: processed, pretraining"
     yield f"  output: {{uri: {scalar(answers.output)}}}     # shared by all nodes (ReadWriteMany), or s3://"
 
 
 def training(answers: Answers) -> Iterator[str]:
     yield "  training:"
     if answers.unfreeze_rank_ratio is not None:
-        yield f"    unfreezeRankRatio: {scalar(answers.unfreeze_rank_ratio)}   # share of each matrix's directions that is trained; 0.1 to 0.5 is usual"
+        ratio = scalar(answers.unfreeze_rank_ratio)
+        yield f"    unfreezeRankRatio: {ratio}   # share of each matrix's directions that is trained; 0.1 to 0.5 is usual"
     yield f"    numEpochs: {answers.epochs}"
     yield f"    effectiveBatchSize: {answers.batch_size}   # samples an optimizer step, over all GPUs"
     yield f"    maxSeqLen: {answers.max_seq_len}           # samples of this length or more are left out, and counted"
@@ -74,7 +75,9 @@ def training(answers: Answers) -> Iterator[str]:
 
 def placement(answers: Answers) -> Iterator[str]:
     yield f"  nodes: {answers.nodes}          # one pod each"
-    yield f"  procsPerNode: {answers.procs_per_node}   # training processes a node" + (", one a GPU" if answers.device == "gpu" else "")
+    yield f"  procsPerNode: {answers.procs_per_node}   # training processes a node" + (
+        ", one a GPU" if answers.device == "gpu" else ""
+    )
     if answers.device == "cpu":
         yield "  device: cpu"
     if answers.queue:
@@ -91,5 +94,5 @@ def policies(answers: Answers) -> Iterator[str]:
     yield "  runPolicy:"
     yield "    backoffLimit: 3      # restarts after failures that another try can mend"
     if answers.device == "gpu":
-        yield "    terminationGracePeriodSeconds: 300   # for a save when a pod is told to end; `kubetune estimate` says whether it suffices"
+        yield "    terminationGracePeriodSeconds: 300   # for a save when a pod is told to end: see `kubetune estimate`"
     yield "    # progressDeadlineSeconds: 1800      # no new step for so long: the attempt is ended, with the stacks of all ranks"

@@ -13,7 +13,7 @@ from kubetune.cli.errors import UserError, as_user_error
 from kubetune.estimate import ModelShape, Tensor, UnknownModelError, shape_of
 
 CONFIG = "config.json"
-PASS_IT = "pass --model-config FILE with the model's config.json (or its directory)"
+WHAT_TO_GIVE = "pass --model-config FILE with the model's config.json (or its directory)"
 HEADER_BYTES = 8
 MAX_HEADER = 100_000_000
 """The format's own limit (github.com/huggingface/safetensors)."""
@@ -24,16 +24,16 @@ def find_shape(job: Job, model_config: str | None, volumes: Mapping[str, Path], 
     if model_config:
         return read_shape(Path(model_config), "--model-config")
     if job.spec.model is None:
-        raise UserError(f"spec.model is not set (resumeFrom): {PASS_IT}")
+        raise UserError(f"spec.model is not set (resumeFrom): {WHAT_TO_GIVE}")
     uri = parse_uri(job.spec.model.uri)
     if uri.scheme == "hf":
         return shape_from_hub(uri)
     if uri.scheme == "s3":
-        raise UserError(f"spec.model.uri: {uri.text} is not read from here; {PASS_IT}")
+        raise UserError(f"spec.model.uri: {uri.text} is not read from here; {WHAT_TO_GIVE}")
     place = Path(uri.path) if uri.scheme == "path" else volumes.get(uri.claim, claims / uri.claim) / uri.path
     if not place.exists():
         hint = f"pass --volume {uri.claim}=DIR, or " if uri.scheme == "pvc" else ""
-        raise UserError(f"spec.model.uri: {uri.text} would be {place} here, which does not exist; {hint}{PASS_IT}")
+        raise UserError(f"spec.model.uri: {uri.text} would be {place} here, which does not exist; {hint}{WHAT_TO_GIVE}")
     return read_shape(place, "spec.model.uri")
 
 
@@ -43,11 +43,11 @@ def read_shape(place: Path, field: str) -> ModelShape:
     try:
         config = json.loads(config_file.read_text())
     except FileNotFoundError as error:
-        raise UserError(f"{field}: {config_file} does not exist; {PASS_IT}") from error
+        raise UserError(f"{field}: {config_file} does not exist; {WHAT_TO_GIVE}") from error
     except (OSError, ValueError) as error:
-        raise UserError(f"{field}: {config_file} cannot be read as JSON ({error}); {PASS_IT}") from error
+        raise UserError(f"{field}: {config_file} cannot be read as JSON ({error}); {WHAT_TO_GIVE}") from error
     if not isinstance(config, dict):
-        raise UserError(f"{field}: {config_file} is no config.json of a model; {PASS_IT}")
+        raise UserError(f"{field}: {config_file} is no config.json of a model; {WHAT_TO_GIVE}")
     with as_user_error():
         return shape_of(config, weights_of(place) if place.is_dir() else ())
 
@@ -65,7 +65,7 @@ def header(file: Path) -> Iterator[Tensor]:
     try:
         entries = json.loads(text)
     except ValueError as error:
-        raise UnknownModelError(f"{file} is no safetensors file; {PASS_IT}") from error
+        raise UnknownModelError(f"{file} is no safetensors file; {WHAT_TO_GIVE}") from error
     return (Tensor(name, tuple(entry["shape"])) for name, entry in entries.items() if name != "__metadata__")
 
 
@@ -74,12 +74,12 @@ def shape_from_hub(uri: Uri) -> ModelShape:
     try:
         from huggingface_hub import hf_hub_download
     except ImportError as error:
-        raise UserError(f"spec.model.uri: {uri.text} needs huggingface_hub, which is not installed; {PASS_IT}") from error
+        raise UserError(f"spec.model.uri: {uri.text} needs huggingface_hub, which is not installed; {WHAT_TO_GIVE}") from error
     try:
         file = hf_hub_download(uri.repo, CONFIG, revision=uri.revision or None)
-    except Exception as error:  # noqa: BLE001 - of many libraries: no network, no such repository, no right to it
+    except Exception as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"spec.model.uri: {CONFIG} of {uri.text} cannot be fetched ({first}); {PASS_IT}") from error
+        raise UserError(f"spec.model.uri: {CONFIG} of {uri.text} cannot be fetched ({first}); {WHAT_TO_GIVE}") from error
     return read_shape(Path(file), "spec.model.uri")
 
 
@@ -89,7 +89,9 @@ def bound(pairs: Sequence[str]) -> dict[str, Path]:
     for text in pairs:
         name, equals, directory = text.partition("=")
         if not equals or not Path(directory).is_dir():
-            raise UserError(f"--volume {text}: no CLAIM=DIR with a directory that exists; write for instance --volume models=./models")
+            raise UserError(
+                f"--volume {text}: no CLAIM=DIR with a directory that exists; write for instance --volume models=./models"
+            )
         found[name] = Path(directory)
     return found
 
@@ -98,7 +100,9 @@ def quantity(option: str, text: str | None) -> int | None:
     """Bytes, as Kubernetes writes them: 80Gi, 80G, 85899345920."""
     if text is None:
         return None
-    units: dict[str, Any] = {"": 1} | {f"{p}i": 1024**n for n, p in enumerate("KMGT", 1)} | {p: 1000**n for n, p in enumerate("kMGT", 1)}
+    units: dict[str, Any] = (
+        {"": 1} | {f"{p}i": 1024**n for n, p in enumerate("KMGT", 1)} | {p: 1000**n for n, p in enumerate("kMGT", 1)}
+    )
     digits = text.rstrip("KMGTki")
     try:
         return int(float(digits) * units[text[len(digits) :]])

@@ -102,10 +102,14 @@ def crds(output: str) -> None:
     ),
 )
 @click.argument("file", type=FILE)
-@click.option("--model-config", metavar="FILE", type=FILE, help="The model's config.json, or a directory with it (and the weights' headers).")
+@click.option(
+    "--model-config", metavar="FILE", type=FILE, help="The model's config.json, or a directory with it (and the weights' headers)."
+)
 @click.option("--volume", multiple=True, metavar="CLAIM=DIR", help="pvc://CLAIM is DIR on this machine.")
 @click.option("--state-dir", default=".kubetune", show_default=True, help="Else pvc://CLAIM is STATE_DIR/volumes/CLAIM.")
-@click.option("--gpu-memory", metavar="SIZE", help="Memory of one GPU, as 80Gi or 80G: does it fit, and which maxTokensPerGpu does?")
+@click.option(
+    "--gpu-memory", metavar="SIZE", help="Memory of one GPU, as 80Gi or 80G: does it fit, and which maxTokensPerGpu does?"
+)
 @click.option(
     "--sharding",
     type=click.Choice(["full", "hybrid"]),
@@ -139,7 +143,9 @@ def estimate(**arguments: Any) -> None:
     ),
 )
 @click.argument("file", default="job.yaml", type=FILE)
-@click.option("--kind", type=click.Choice(["SFTJob", "OSFTJob"]), help="SFTJob: supervised fine-tuning. OSFTJob: orthogonal subspace.")
+@click.option(
+    "--kind", type=click.Choice(["SFTJob", "OSFTJob"]), help="SFTJob: supervised fine-tuning. OSFTJob: orthogonal subspace."
+)
 @click.option("--name", help="Name of the job: lower-case letters, digits and '-'.")
 @click.option("--namespace", help="Its namespace. Default: none in the file; kubectl's own counts.")
 @click.option("--model", help="URI of the model: hf://org/name@revision, pvc://claim/path, s3://bucket/key, /path.")

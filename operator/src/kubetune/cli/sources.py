@@ -6,15 +6,14 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 from kubetune.api import KINDS
 from kubetune.cli.errors import UserError, as_user_error
-from kubetune.cluster import JOB_UID, Manifest, Queueing
+from kubetune.cluster import JOB_UID
 from kubetune.controller.pods import timestamp
-from kubetune.explain import Event, Evidence, evidence_of
+from kubetune.explain import Event, Seen
 from kubetune.local.state import StateDir
 from kubetune.local.store import Store
 
@@ -23,21 +22,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Found:
-    """A job and what could be read about it."""
+    """A job, what could be read about it, and what could not."""
 
-    job: Manifest
-    pods: tuple[Manifest, ...] = ()
-    events: tuple[Event, ...] = ()
-    queueing: Queueing | None = None
+    seen: Seen
     state_dir: str | None = None
-    driven: bool | None = None
-    live: bool = True
     notes: tuple[str, ...] = ()
-
-    def evidence(self, now: datetime) -> Evidence:
-        return evidence_of(
-            self.job, now, pods=self.pods, events=self.events, queueing=self.queueing, live=self.live, driven=self.driven
-        )
 
 
 @dataclass(frozen=True)
@@ -73,17 +62,19 @@ def from_state_dir(root: Path, wanted: Wanted) -> Found | None:
         store = Store(state.resources)
     jobs = [job for kind in wanted.kinds if (job := store.get(kind, wanted.namespace or "default", wanted.name))]
     if len(jobs) > 1:
-        raise UserError(f"there are two jobs of the name {wanted.name} in {root}; write sftjob/{wanted.name} or osftjob/{wanted.name}")
+        raise UserError(
+            f"there are two jobs of the name {wanted.name} in {root}; write sftjob/{wanted.name} or osftjob/{wanted.name}"
+        )
     if not jobs:
         return None
     job, metadata = jobs[0], jobs[0]["metadata"]
-    return Found(
+    seen = Seen(
         job,
-        pods=tuple(store.select("Pod", metadata["namespace"], {JOB_UID: metadata["uid"]})),
-        events=tuple(told_of(state.root / "events.jsonl", metadata["uid"])),
-        state_dir=str(root),
+        tuple(store.select("Pod", metadata["namespace"], {JOB_UID: metadata["uid"]})),
+        tuple(told_of(state.root / "events.jsonl", metadata["uid"])),
         driven=state.driven(job["kind"], metadata["namespace"], metadata["name"]),
     )
+    return Found(seen, str(root))
 
 
 def told_of(file: Path, uid: str) -> Iterable[Event]:
@@ -114,4 +105,4 @@ def from_cluster(wanted: Wanted, kubeconfig: str | None, context: str | None) ->
         events = tried("events", lambda: client.events(job, all_objects=True), [])
         queueing = tried("Kueue's objects", lambda: client.queueing(job), None)
     said = tuple(Event(each.reason, each.message, each.warning, each.about, each.last_seen) for each in events)
-    return Found(job.manifest, tuple(pods), said, queueing, notes=tuple(notes))
+    return Found(Seen(job.manifest, tuple(pods), said, queueing), notes=tuple(notes))

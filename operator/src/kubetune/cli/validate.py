@@ -78,5 +78,7 @@ def tell(reports: Sequence[FileReport], output: str, *, quiet: bool) -> None:
 
 def nothing_found(paths: Sequence[str], reports: Sequence[FileReport]) -> str:
     kinds = sorted({kind for report in reports for kind in report.skipped})
-    there = f": {len(reports)} files, documents of kind {', '.join(kinds)}" if kinds else f": {len(reports)} files" if reports else ""
+    there = (
+        f": {len(reports)} files, documents of kind {', '.join(kinds)}" if kinds else f": {len(reports)} files" if reports else ""
+    )
     return f"no {' or '.join(KINDS)} in {', '.join(paths)}{there}; check the path, or pass --allow-empty"

@@ -37,7 +37,9 @@ def kept_inputs(shape: ModelShape, tokens: int) -> Figure:
 def inside_a_block(shape: ModelShape, plan: Plan, tokens: int) -> Figure:
     """Low: what is saved for the backward pass. High: half as much again, for the gradients that flow back through it."""
     low = tokens * saved_in_a_block(shape, plan)
-    formula = "two norms 20h + q, k, v, o 8q + 8k + 4h + MLP 8i + 2h bytes a token" + (" + OSFT's inner products" if plan.factored else "")
+    formula = "two norms 20h + q, k, v, o 8q + 8k + 4h + MLP 8i + 2h bytes a token" + (
+        " + OSFT's inner products" if plan.factored else ""
+    )
     return Figure("inside of one block", low, 1.5 * low, formula, PAPER, "derived")
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kubetune.estimate import activations
-from kubetune.estimate.memory import CUDA, FRAGMENTS, gathered, moments, states
 from kubetune.estimate.figures import total
+from kubetune.estimate.memory import CUDA, FRAGMENTS, gathered, moments, states
 from kubetune.estimate.plan import Assumptions, Plan
 from kubetune.estimate.shape import ModelShape
 
@@ -81,4 +81,5 @@ def too_small(shape: ModelShape, plan: Plan, assumed: Assumptions, memory: int) 
             f"parameters, gradients and moments alone take {held / 1e9:.1f} GB a GPU on {plan.ranks} ranks; "
             f"raise nodes x procsPerNode to {ranks + 1:.0f} or more"
         )
-    return f"not even one sample of maxSeqLen {plan.max_seq_len} fits; lower maxSeqLen, or raise nodes x procsPerNode (now {plan.ranks})"
+    more = f"raise nodes x procsPerNode (now {plan.ranks})"
+    return f"not even one sample of maxSeqLen {plan.max_seq_len} fits; lower maxSeqLen, or {more}"

@@ -12,10 +12,15 @@ GB, MB = 10**9, 10**6
 def host(shape: ModelShape, plan: Plan) -> list[Figure]:
     """Of the first node, which needs most: it saves."""
     processes = Figure(
-        "processes", 1.5 * GB * plan.procs, 4 * GB * plan.procs, f"1.5 to 4 GB x {plan.procs}", "Python, torch, CUDA's libraries", "assumed"
+        "processes",
+        1.5 * GB * plan.procs,
+        4 * GB * plan.procs,
+        f"1.5 to 4 GB x {plan.procs}",
+        "Python, torch, CUDA's libraries",
+        "assumed",
     )
     shm = Figure(
-        "/dev/shm",
+        "/dev/shm",  # noqa: S108 - what it is called
         64 * MB * plan.procs,
         GB * plan.procs,
         f"64 MB to 1 GB x {plan.procs}, NCCL and data loaders; kubetune gives it half of resources.limits.memory",
@@ -34,7 +39,8 @@ def loading(shape: ModelShape, plan: Plan) -> Figure:
         source = "mini_trainer 0.9.0 osft_utils.py _load_model_memory_efficient, train.py (full_state_dict, cpu_offload)"
     else:
         loaded, gathered = float(plan.procs * weights(shape)), 12.0 * shape.parameters
-        formula = f"every process loads the model ({plan.procs} x {weights(shape) / GB:.1f} GB); the first gathers weights and moments to save"
+        each = f"{plan.procs} x {weights(shape) / GB:.1f} GB"
+        formula = f"every process loads the model ({each}); the first gathers weights and moments to save"
         source = "instructlab-training 0.16.2 model.py; accelerate FULL_STATE_DICT, rank0_only"
     return Figure("model in main memory", loaded, max(loaded, gathered), formula, source, "source")
 

@@ -8,7 +8,9 @@ from kubetune.estimate.plan import Plan, Sharding
 from kubetune.estimate.shape import ModelShape
 
 GB = 10**9
-SFT_SOURCE = "instructlab-training 0.16.2 accelerator.py (FSDP1, mixed precision bf16); accelerate 1.15 prepare_model upcasts to float32"
+SFT_SOURCE = (
+    "instructlab-training 0.16.2 accelerator.py (FSDP1, mixed precision bf16); accelerate 1.15 prepare_model upcasts to float32"
+)
 OSFT_SOURCE = "mini_trainer 0.9.0 train_dtype float32, wrap_fsdp2 (param_dtype bfloat16, reduce_dtype float32)"
 CUDA = Figure(
     "CUDA context, NCCL", 0.8 * GB, 2.5 * GB, "0.8 to 2.5 GB a process", "depends on driver, GPU and number of peers", "assumed"
@@ -67,10 +69,12 @@ def step_buffers(shape: ModelShape, plan: Plan, sharding: Sharding) -> Figure:
     trained = plan.factored.trained if plan.factored else shape.parameters
     size = 4 * trained / plan.shards(sharding)
     formula = f"4 B x {trained:,} / {plan.shards(sharding)} ranks at most"
-    return Figure("buffers of the step", 0, size, formula, "torch.optim.AdamW: foreach needs about a copy of the parameters", "source")
+    return Figure(
+        "buffers of the step", 0, size, formula, "torch.optim.AdamW: foreach needs about a copy of the parameters", "source"
+    )
 
 
-def decomposing(shape: ModelShape, plan: Plan) -> list[Figure]:
+def decomposing(plan: Plan) -> list[Figure]:
     """compute_distributed_svd: each rank keeps the factors of its share on its GPU until all are done; the first gathers them."""
     if plan.factored is None:
         return []
@@ -80,9 +84,29 @@ def decomposing(shape: ModelShape, plan: Plan) -> list[Figure]:
     source = "mini_trainer 0.9.0 osft_utils.py compute_distributed_svd"
     low = factors / shares
     return [
-        exact("the model's shards", 4 * plan.factored.held / plan.ranks, f"4 B x {plan.factored.held:,} / {plan.ranks}", source, "source"),
-        Figure("factors of its share", low, factors, f"{low / GB:.1f} GB a rank; all {factors / GB:.1f} GB on the first, at worst", source, "source"),
-        Figure("work space of one SVD", 3 * largest, 8 * largest, "3 to 8 times the largest matrix", "cuSOLVER's gesvd work space", "assumed"),
+        exact(
+            "the model's shards",
+            4 * plan.factored.held / plan.ranks,
+            f"4 B x {plan.factored.held:,} / {plan.ranks}",
+            source,
+            "source",
+        ),
+        Figure(
+            "factors of its share",
+            low,
+            factors,
+            f"{low / GB:.1f} GB a rank; all {factors / GB:.1f} GB on the first, at worst",
+            source,
+            "source",
+        ),
+        Figure(
+            "work space of one SVD",
+            3 * largest,
+            8 * largest,
+            "3 to 8 times the largest matrix",
+            "cuSOLVER's gesvd work space",
+            "assumed",
+        ),
     ]
 
 
@@ -94,7 +118,7 @@ def moments(shape: ModelShape, plan: Plan, tokens: int, sharding: Sharding) -> d
         "the optimizer's step": [*held, step_buffers(shape, plan, sharding), CUDA],
     }
     if plan.factored:
-        found = {"decomposing, before the first step": [*decomposing(shape, plan), CUDA], **found}
+        found = {"decomposing, before the first step": [*decomposing(plan), CUDA], **found}
     return {name: [*parts, fragments(parts)] for name, parts in found.items()}
 
 

@@ -33,7 +33,11 @@ class Estimate:
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "model": {"architecture": self.shape.architecture, "parameters": self.shape.parameters, "shapesFrom": self.shape.origin},
+            "model": {
+                "architecture": self.shape.architecture,
+                "parameters": self.shape.parameters,
+                "shapesFrom": self.shape.origin,
+            },
             "ranks": self.plan.ranks,
             "maxTokensPerGpu": self.plan.max_tokens,
             "memoryPerGpu": {name: [each.to_dict() for each in parts] for name, parts in self.moments.items()},
@@ -78,5 +82,7 @@ def notes(plan: Plan, assumed: Assumptions) -> list[str]:
     if assumed.sharding == "hybrid":
         said.append("kubetune always sets FULL_SHARD; HYBRID_SHARD is what instructlab-training alone would do on several nodes.")
     if plan.max_tokens > plan.tokens_of_a_step:
-        said.append(f"A rank has at most {plan.tokens_of_a_step} tokens a step (effectiveBatchSize x maxSeqLen / ranks): more has no effect.")
+        said.append(
+            f"A rank has at most {plan.tokens_of_a_step} tokens a step (effectiveBatchSize x maxSeqLen / ranks): more is of no use."
+        )
     return said

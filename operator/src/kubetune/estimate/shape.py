@@ -1,7 +1,7 @@
 """A model's weights by name and shape: from the headers of its safetensors files, or from its config.json.
 
-The families are those whose layers are known here; the formulas are transformers' own modules (transformers/models/*/modeling_*.py),
-and a test compares them name by name. Any other model needs its weights' headers.
+The families are those whose layers are known here, after transformers' own modules (transformers/models/*/modeling_*.py): a test
+compares them name by name. Any other model needs its weights' headers.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def shape_of(config: Mapping[str, Any], tensors: Sequence[Tensor] = ()) -> Model
     """The shape that a config.json tells; with `tensors`, those of the files, of any model.
 
     Raises:
-        UnknownModelError: the config lacks a number, or the model is of a family that is not known here and `tensors` are not given.
+        UnknownModelError: the config lacks a number, or the family is not known here and `tensors` are not given.
 
     """
     text = {**config, **(config.get("text_config") or {})}

@@ -60,5 +60,9 @@ def room(plan: Plan, weights: float, state: float) -> Figure:
     cache = 4.0 * plan.factored.factors if plan.factored else 0.0
     low = count * weights + min(states, plan.keep_states) * state
     high = (count + bool(plan.keep_weights)) * weights + states * state + cache
-    formula = f"{count} of weights + {states} full states (keep {plan.keep_states} and one being written)" + (" + decompositions" if cache else "")
-    return Figure("room in the output", low, high, f"{formula}; tokenised data and logs are not counted", "docs/checkpoints.md", "source")
+    formula = f"{count} of weights + {states} full states (keep {plan.keep_states} and one being written)" + (
+        " + decompositions" if cache else ""
+    )
+    return Figure(
+        "room in the output", low, high, f"{formula}; tokenised data and logs are not counted", "docs/checkpoints.md", "source"
+    )

@@ -12,7 +12,7 @@ from kubetune.estimate.storage import state_bytes
 
 GB = 10**9
 VERIFY_SPEED = (0.27 * GB, 1.6 * GB)
-"""fsync and SHA-256 of a state of 1.6 GB took 3.8 to 6.0 s on a busy machine; SHA-256 alone runs at 1.6 GB/s (docs/checkpoints.md)."""
+"""1.6 GB took 3.8 to 6.0 s on a busy machine, fsync and all; SHA-256 alone runs at 1.6 GB/s (docs/checkpoints.md)."""
 
 SVD_SPEED = {"cpu": (11 * GB, 46 * GB), "gpu": (200 * GB, 2000 * GB)}
 """Operations a second of one rank. cpu: SmolLM2's 210 matrices (0.93e12) in 84 s on two busy cores, 20 s in a quieter spell."""
@@ -34,10 +34,21 @@ def svd(plan: Plan) -> list[Figure]:
     last = targets[share * (plan.ranks - 1) :]
     work = sum(svd_operations(each) for each in last)
     slow, fast = SVD_SPEED[plan.device]
-    formula = f"{work:.2g} operations (6mn² + 20n³) of {len(last)} of {len(targets)} matrices on the last rank, {slow / GB:g} to {fast / GB:g} GFLOP/s"
+    which = f"{len(last)} of {len(targets)} matrices on the last rank"
+    formula = f"{work:.2g} operations (6mn² + 20n³), {which}, at {slow / GB:g} to {fast / GB:g} GFLOP/s"
     source = "Golub and Van Loan, Matrix Computations, fig. 8.6.1; docs/library.md"
     basis = "measured" if plan.device == "cpu" else "assumed"
-    return [Figure("decomposing, once (again after a restart only without the cache)", work / fast, work / slow, formula, source, basis, "seconds")]
+    return [
+        Figure(
+            "decomposing, once (again after a restart only without the cache)",
+            work / fast,
+            work / slow,
+            formula,
+            source,
+            basis,
+            "seconds",
+        )
+    ]
 
 
 def save(shape: ModelShape, plan: Plan, assumed: Assumptions) -> Figure:
@@ -59,7 +70,8 @@ def grace(plan: Plan, figures: list[Figure]) -> tuple[str, str]:
     left = max(plan.grace_seconds - LAST_WORDS, plan.grace_seconds / 2)
     if not plan.saves_on_preemption:
         return "no", "checkpoint.onPreemption is false: nothing is saved when a pod is told to end"
-    have = f"terminationGracePeriodSeconds {plan.grace_seconds} leaves {left:g} s; save and check take {low:.0f} to {high:.0f} s and the step under way"
+    takes = f"save and check take {low:.0f} to {high:.0f} s, and the step under way"
+    have = f"terminationGracePeriodSeconds {plan.grace_seconds} leaves {left:g} s; {takes}"
     if high <= left:
         return "yes", have
     return "perhaps" if low <= left else "no", f"{have}; set runPolicy.terminationGracePeriodSeconds: {enough(high)}"

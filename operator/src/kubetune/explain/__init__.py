@@ -2,7 +2,7 @@
 
 from kubetune.explain.chain import explain
 from kubetune.explain.commands import Commands
-from kubetune.explain.evidence import Event, Evidence, evidence_of
+from kubetune.explain.evidence import Event, Evidence, Seen, evidence_of
 from kubetune.explain.finding import Finding, Severity
 
-__all__ = ["Commands", "Event", "Evidence", "Finding", "Severity", "evidence_of", "explain"]
+__all__ = ["Commands", "Event", "Evidence", "Finding", "Seen", "Severity", "evidence_of", "explain"]

@@ -36,7 +36,14 @@ def explain(evidence: Evidence, commands: Commands) -> list[Finding]:
 def nothing_known(evidence: Evidence, commands: Commands) -> Finding:
     phase = evidence.status.phase or Phase.PENDING
     said = [evidence.message] if evidence.message else []
-    said += [f"event {event.reason} of {event.about or 'the job'}: {last_line(event.message)}" for event in evidence.warnings()[-3:]]
+    said += [
+        f"event {event.reason} of {event.about or 'the job'}: {last_line(event.message)}" for event in evidence.warnings()[-3:]
+    ]
     return Finding(
-        Severity.WAITING, evidence.reason or phase.value, f"it is {phase.value}", tuple(said), "wait some seconds, and look again", commands.pods()
+        Severity.WAITING,
+        evidence.reason or phase.value,
+        f"it is {phase.value}",
+        tuple(said),
+        "wait some seconds, and look again",
+        commands.pods(),
     )

@@ -51,7 +51,9 @@ class Commands:
         """Of that pod, or of all."""
         if self.local:
             return f"tail -n 50 {self.state_dir}/pods/{self.namespace}/{pod or self.name + '-'}*/log"
-        return self.kubectl("logs", pod, "--tail=100") if pod else self.kubectl("logs", "-l", f"{JOB_NAME}={self.name}", "--tail=50")
+        return (
+            self.kubectl("logs", pod, "--tail=100") if pod else self.kubectl("logs", "-l", f"{JOB_NAME}={self.name}", "--tail=50")
+        )
 
     def patch(self, spec: str) -> str:
         """A merge patch of the spec, as JSON."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,6 +23,21 @@ class Event:
     """As Pod/teach-osft-1-master-0; empty: the job itself."""
 
     time: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was read, in Kubernetes' JSON form."""
+
+    job: Manifest
+    pods: tuple[Manifest, ...] = ()
+    events: tuple[Event, ...] = ()
+    queueing: Queueing | None = None
+    live: bool = True
+    """Whether pods and events were looked for: a file has none."""
+
+    driven: bool | None = None
+    """On the embedded cluster: whether a `kubetune run` is at it."""
 
 
 @dataclass(frozen=True)
@@ -80,35 +94,26 @@ class Evidence:
         return [each for each in self.events if each.warning and (not reasons or each.reason in reasons)]
 
 
-def evidence_of(
-    manifest: Manifest,
-    now: datetime,
-    *,
-    pods: Iterable[Manifest] = (),
-    events: Iterable[Event] = (),
-    queueing: Queueing | None = None,
-    live: bool = True,
-    driven: bool | None = None,
-) -> Evidence:
-    """From objects in Kubernetes' JSON form: the job, the pods under its name, events about any of them."""
-    status = parse_status(manifest.get("status") or {})
+def evidence_of(seen: Seen, now: datetime) -> Evidence:
+    """What was read, taken apart."""
+    status = parse_status(seen.job.get("status") or {})
     try:
-        job, errors = parse_job({key: value for key, value in manifest.items() if key != "status"}), ""
+        job, errors = parse_job({key: value for key, value in seen.job.items() if key != "status"}), ""
     except InvalidJob as error:
         job, errors = None, str(error)
     number = status.attempts[-1].number if status.attempts else 1
-    queue = queue_name(manifest)
+    queue = queue_name(seen.job)
     return Evidence(
-        manifest,
+        seen.job,
         status,
         job,
         errors,
         now,
-        pods_of_attempt(pods, number),
-        tuple(sorted(events, key=lambda each: each.time or now)),
-        queue_state(queue, queueing) if queueing is not None and queue else None,
-        live,
-        driven,
+        pods_of_attempt(seen.pods, number),
+        tuple(sorted(seen.events, key=lambda each: each.time or now)),
+        queue_state(queue, seen.queueing) if seen.queueing is not None and queue else None,
+        seen.live,
+        seen.driven,
     )
 
 

@@ -43,7 +43,7 @@ def its_log(commands: Commands, failure: Failure) -> str:
 ADVICE: dict[FailureClass, Advice] = {
     FailureClass.USER_ERROR: Advice(
         "the spec, the model or the output was refused; the same job would be refused again",
-        "change what the message names; what is trained is fixed once a job has started, so give the mended one a new metadata.name",
+        "change what the message names; what is trained is fixed once a job has started: give the mended one a new metadata.name",
         lambda commands, _: commands.validate(),
     ),
     FailureClass.DATA_ERROR: Advice(
@@ -73,7 +73,7 @@ ADVICE: dict[FailureClass, Advice] = {
     ),
     FailureClass.PREEMPTED: Advice(
         "its pods were taken away for something more urgent, or a node was drained; that uses up no backoffLimit",
-        "nothing: it goes on from its last checkpoint. To be disturbed less give it a priority (template.priorityClassName, Kueue's label)",
+        "nothing: it goes on from its last checkpoint; a priority (template.priorityClassName, Kueue's label) spares it more",
         lambda commands, _: commands.watch(),
     ),
     FailureClass.DISK_FULL: Advice(
@@ -88,7 +88,7 @@ ADVICE: dict[FailureClass, Advice] = {
     ),
     FailureClass.HANG: Advice(
         "no step was done for runPolicy.progressDeadlineSeconds",
-        "the message names the rank that stands still, the job's output holds the stacks of all; if a save is what takes so long, raise the limit",
+        "the message names the rank that stands still, the output holds the stacks of all; if saves take so long, raise the limit",
         its_log,
     ),
     FailureClass.IMAGE_PULL: Advice(
@@ -127,7 +127,11 @@ def failed(evidence: Evidence, commands: Commands) -> Iterator[Finding]:
 
 def finding(evidence: Evidence, commands: Commands, failure: Failure, severity: Severity) -> Finding:
     advice = ADVICE[failure.failure_class]
-    what = "the job Failed" if severity is Severity.FAILED else f"attempt {evidence.attempt.number if evidence.attempt else '?'} failed"
+    what = (
+        "the job Failed"
+        if severity is Severity.FAILED
+        else f"attempt {evidence.attempt.number if evidence.attempt else '?'} failed"
+    )
     return Finding(
         severity,
         failure.failure_class.value,
@@ -142,7 +146,10 @@ def finding(evidence: Evidence, commands: Commands, failure: Failure, severity: 
 SPECIAL: dict[str, tuple[str, Callable[[Commands], str]]] = {
     "InvalidSpec": ("mend the spec and apply it again under the same name: nothing has started yet", lambda c: c.validate()),
     "NameTaken": ("delete that PyTorchJob if nobody needs it, then create this job again", lambda c: c.get("pytorchjobs")),
-    "UpstreamFailed": ("name a job that Succeeded in resumeFrom.jobRef, or run that one again", lambda c: c.get("sftjobs,osftjobs")),
+    "UpstreamFailed": (
+        "name a job that Succeeded in resumeFrom.jobRef, or run that one again",
+        lambda c: c.get("sftjobs,osftjobs"),
+    ),
 }
 """Reasons that ask for something else than their class does."""
 
@@ -159,7 +166,11 @@ def remedy(advice: Advice, failure: Failure, evidence: Evidence, commands: Comma
     if evidence.status.phase is not Phase.FAILED or failure.failure_class in IN_A_NEW_JOB:
         return advice.remedy
     again = f"`{commands.retry()}` lets it go on from its last verified state"
-    return advice.remedy.replace(BY_ITSELF, f"the retries are used up; {again}") if BY_ITSELF in advice.remedy else f"{advice.remedy}; then {again}"
+    return (
+        advice.remedy.replace(BY_ITSELF, f"the retries are used up; {again}")
+        if BY_ITSELF in advice.remedy
+        else f"{advice.remedy}; then {again}"
+    )
 
 
 def evidence_of_failure(evidence: Evidence, failure: Failure) -> Iterator[str]:
@@ -174,4 +185,5 @@ def evidence_of_failure(evidence: Evidence, failure: Failure) -> Iterator[str]:
     if failure.log_tail and failure.failure_class not in (FailureClass.USER_ERROR, FailureClass.DATA_ERROR):
         yield f"last line of its log: {last_line(failure.log_tail)}"
     if evidence.attempt and evidence.attempt.ended:
-        yield f"attempt {evidence.attempt.number} ended {ago(evidence, evidence.attempt.ended)}, after step {evidence.attempt.last_step or 0}"
+        attempt = evidence.attempt
+        yield f"attempt {attempt.number} ended {ago(evidence, attempt.ended)}, after step {attempt.last_step or 0}"

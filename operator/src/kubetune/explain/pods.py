@@ -8,8 +8,8 @@ from kubetune.controller.pods import PodState
 from kubetune.explain.commands import Commands
 from kubetune.explain.evidence import Evidence
 from kubetune.explain.finding import Finding, Severity
-from kubetune.explain.words import ago
 from kubetune.explain.waiting import finished
+from kubetune.explain.words import ago
 
 STARTING_SECONDS = 300.0
 """For which a container that is being created is no news: a large image is being pulled."""
@@ -26,7 +26,9 @@ SCHEDULER: tuple[tuple[str, str, str], ...] = (
 )
 """(part of the scheduler's message, title, remedy), the most telling first."""
 
-IMAGE = frozenset({"ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError", "RegistryUnavailable"})
+IMAGE = frozenset(
+    {"ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError", "RegistryUnavailable"}
+)
 CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 VOLUMES = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
 
@@ -58,7 +60,13 @@ def no_node(message: str, names: list[str], commands: Commands) -> Finding:
         ("no node takes its pods", "the scheduler's message says why"),
     )
     volume = "claim" in title or "volume" in title
-    command = commands.get("pvc") if volume else "kubectl describe nodes" if "GPU" in title or "free" in title else commands.describe(f"pod/{names[0]}")
+    command = (
+        commands.get("pvc")
+        if volume
+        else "kubectl describe nodes"
+        if "GPU" in title or "free" in title
+        else commands.describe(f"pod/{names[0]}")
+    )
     return Finding(Severity.BLOCKED, "Unschedulable", title, (f"scheduler, of {listed(names)}: {message}",), remedy, command)
 
 
@@ -71,7 +79,10 @@ def waiting(held: list[PodState], evidence: Evidence, commands: Commands) -> Ite
 
 def container_waits(reason: str, message: str, names: list[str], evidence: Evidence, commands: Commands) -> Finding:
     if reason in IMAGE:
-        title, remedy = "its image cannot be pulled", "correct spec.image, or name the registry's Secret in template.imagePullSecrets"
+        title, remedy = (
+            "its image cannot be pulled",
+            "correct spec.image, or name the registry's Secret in template.imagePullSecrets",
+        )
         image = evidence.job.spec.image if evidence.job else None
         said = (f"kubelet, of {listed(names)}: {reason}: {message}", *((f"spec.image: {image}",) if image else ()))
         return Finding(Severity.BLOCKED, reason, title, said, remedy, commands.describe(f"pod/{names[0]}"), "docs/failures.md")
@@ -93,7 +104,11 @@ def unmounted(held: list[PodState], evidence: Evidence, commands: Commands) -> I
         title, remedy, reason = "a volume cannot be mounted", "the event says which, and why", mounts[-1].reason
         said = (*said, f"event {reason}: {mounts[-1].message}")
     else:
-        title, remedy, reason = "its containers are still being created", "a large image takes minutes; the pod's events say", "ContainerCreating"
+        title, remedy, reason = (
+            "its containers are still being created",
+            "a large image takes minutes; the pod's events say",
+            "ContainerCreating",
+        )
     severity = Severity.BLOCKED if mounts else Severity.SLOW
     yield Finding(severity, reason, title, said, remedy, commands.describe(f"pod/{silent[0].name}"))
 

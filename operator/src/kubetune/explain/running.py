@@ -22,10 +22,26 @@ LOST_SHARE = 0.25
 """Of an attempts' time that had to be done again."""
 
 STAGES: tuple[tuple[str, str, str], ...] = (
-    ("svd", "OSFT decomposes its matrices", "a cache that jobs share (KUBETUNE_SVD_CACHE on a volume) spares it the next time; more ranks share the work"),
-    ("fetching", "the model and the data set are fetched and checked", "put them on a volume (pvc://) if many jobs use them; check with more CPU"),
-    ("tokenis", "the data set is being tokenised", "give the pods more CPU, or a data set that is tokenised already (format: processed)"),
-    ("loading the model", "the ranks start and load the model", "a faster volume helps; see the log, too, for a rank that waits for another"),
+    (
+        "svd",
+        "OSFT decomposes its matrices",
+        "a cache that jobs share (KUBETUNE_SVD_CACHE on a volume) spares it the next time; more ranks share the work",
+    ),
+    (
+        "fetching",
+        "the model and the data set are fetched and checked",
+        "put them on a volume (pvc://) if many jobs use them; check with more CPU",
+    ),
+    (
+        "tokenis",
+        "the data set is being tokenised",
+        "give the pods more CPU, or a data set that is tokenised already (format: processed)",
+    ),
+    (
+        "loading the model",
+        "the ranks start and load the model",
+        "a faster volume helps; see the log, too, for a rank that waits for another",
+    ),
 )
 """(part of status.progress.stage, title, what helps)."""
 
@@ -35,7 +51,11 @@ def succeeded(evidence: Evidence, commands: Commands) -> Iterator[Finding]:
         return
     checkpoint = evidence.status.final_checkpoint
     said = f"finalCheckpoint: {checkpoint.uri}, step {checkpoint.step}, verified" if checkpoint else "no final checkpoint is listed"
-    took = span((evidence.status.completion_time - evidence.status.start_time).total_seconds()) if finished_times(evidence) else "an unknown time"
+    took = (
+        span((evidence.status.completion_time - evidence.status.start_time).total_seconds())
+        if finished_times(evidence)
+        else "an unknown time"
+    )
     yield Finding(
         Severity.FINE,
         "Succeeded",
@@ -95,7 +115,10 @@ def before_the_first_step(evidence: Evidence, commands: Commands) -> Iterator[Fi
     )
     silent = not stage and waited > STAGE_SECONDS
     if silent and evidence.job and evidence.job.spec.template and evidence.job.spec.template.service_account_name:
-        title, remedy = "no step was ever reported", "bind template.serviceAccountName to the ClusterRole kubetune-trainer: without that it trains and reports nothing"
+        title, remedy = (
+            "no step was ever reported",
+            "bind template.serviceAccountName to the ClusterRole kubetune-trainer: without that it trains and reports nothing",
+        )
     slow = waited > STAGE_SECONDS
     yield Finding(
         Severity.SLOW if slow else Severity.FINE,
@@ -136,7 +159,7 @@ def lost_time(evidence: Evidence, commands: Commands) -> Iterator[Finding]:
         "LostWork",
         f"{span(spent.lost)} of work had to be done again",
         (f"goodput: training {spent.training} s, lost {spent.lost} s, queued {spent.queued} s, waiting {spent.waiting} s",),
-        "save full states more often: checkpoint.everyMinutes (it may be changed while the job runs, and counts from the next attempt on)",
+        "save full states more often by checkpoint.everyMinutes, which counts from the next attempt on",
         commands.patch('{"checkpoint":{"everyMinutes":15}}'),
         "docs/checkpoints.md",
     )
@@ -152,7 +175,10 @@ def training(evidence: Evidence, commands: Commands) -> Iterator[Finding]:
         Severity.FINE,
         "Running",
         f"it trains: step {progress.step} of {progress.total_steps or '?'}{eta}",
-        (f"last step {ago(evidence, progress.updated_time)}" + (f", loss {progress.loss:.4g}" if progress.loss is not None else ""),),
+        (
+            f"last step {ago(evidence, progress.updated_time)}"
+            + (f", loss {progress.loss:.4g}" if progress.loss is not None else ""),
+        ),
         "",
         commands.watch(),
     )

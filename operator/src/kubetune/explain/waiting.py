@@ -64,7 +64,9 @@ def invalid(evidence: Evidence, commands: Commands) -> Iterator[Finding]:
         title = "what is trained was changed after the start" if changed else "the spec is not valid"
         remedy = CHANGED_REMEDY if changed else "mend it, and apply it again"
         severity = Severity.WAITING if evidence.status.phase in (Phase.RUNNING, Phase.STARTING) else Severity.BLOCKED
-        yield Finding(severity, valid.reason, title, (f"condition Valid: {valid.message}",), remedy, commands.validate(), "docs/validation.md")
+        yield Finding(
+            severity, valid.reason, title, (f"condition Valid: {valid.message}",), remedy, commands.validate(), "docs/validation.md"
+        )
     elif valid is None and evidence.errors:
         yield Finding(
             Severity.BLOCKED,
@@ -161,10 +163,20 @@ def other_job(evidence: Evidence, commands: Commands) -> Iterator[Finding]:
 
 
 REFUSALS: tuple[tuple[str, str, str, str], ...] = (
-    ("exceeded quota", "QuotaExceeded", "a ResourceQuota of the namespace is used up", "ask for less, end other jobs, or have the quota raised"),
+    (
+        "exceeded quota",
+        "QuotaExceeded",
+        "a ResourceQuota of the namespace is used up",
+        "ask for less, end other jobs, or have the quota raised",
+    ),
     ("failed calling webhook", "Webhook", "an admission webhook does not answer", "see that the service it names runs"),
     ("denied the request", "Denied", "an admission webhook or policy refuses the PyTorchJob", "the message says what it wants"),
-    ("could not find the requested resource", "NoTrainingOperator", "the cluster has no PyTorchJob", "install Kubeflow's training operator 1.9"),
+    (
+        "could not find the requested resource",
+        "NoTrainingOperator",
+        "the cluster has no PyTorchJob",
+        "install Kubeflow's training operator 1.9",
+    ),
     ("forbidden", "Forbidden", "the operator may not do that", "see that the rights of deploy/ are there"),
 )
 """(part of the cluster's words, reason, title, remedy)."""
@@ -179,7 +191,12 @@ def refused(evidence: Evidence, commands: Commands) -> Iterator[Finding]:
         words = [each.message for each in evidence.warnings("FailedCreatePod", "FailedCreate", "CreateFailed")][-1:]
     for said in words:
         known = next((each for each in REFUSALS if each[0] in said.lower()), None)
-        _, reason, title, remedy = known or ("", "CreateFailed", "the cluster refuses what the job needs", "the message is the cluster's own")
+        _, reason, title, remedy = known or (
+            "",
+            "CreateFailed",
+            "the cluster refuses what the job needs",
+            "the message is the cluster's own",
+        )
         command = commands.describe("resourcequota") if reason == "QuotaExceeded" else commands.describe()
         if reason == "NoTrainingOperator":
             command = "kubectl get crd pytorchjobs.kubeflow.org"
@@ -194,7 +211,10 @@ def backoff(evidence: Evidence, commands: Commands) -> Iterator[Finding]:
         Severity.WAITING,
         "Backoff",
         "the next attempt follows after a back-off, which doubles with every failure in a row, from 10 s to 5 min",
-        (f"attempt {evidence.attempt.number} ended {ago(evidence, ended)}; {evidence.status.restarts} restarts so far", *saved(evidence)),
+        (
+            f"attempt {evidence.attempt.number} ended {ago(evidence, ended)}; {evidence.status.restarts} restarts so far",
+            *saved(evidence),
+        ),
         "nothing, unless the failures repeat",
         commands.watch(),
     )

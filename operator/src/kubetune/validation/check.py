@@ -19,6 +19,7 @@ OURS = re.compile(rf"{re.escape(GROUP)}/|\b(?:{'|'.join(KINDS)})\b", re.IGNORECA
 JOB = re.compile(rf"^\s*[\"']?kind[\"']?\s*:\s*[\"']?(?:{'|'.join(KINDS)})\b", re.MULTILINE | re.IGNORECASE)
 """The line that makes a file worth an error though it is no YAML (a chart's template, for instance, is none)."""
 
+
 @dataclass(frozen=True)
 class Checked:
     """One job, or a file that cannot be read as one (no kind then)."""

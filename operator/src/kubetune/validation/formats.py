@@ -43,7 +43,9 @@ def summary(reports: Reports) -> str:
     good = len(every) - bad
     others = sum(len(report.skipped) for report in reports)
     empty = sum(1 for report in reports if not report.checked and not report.skipped)
-    said = [f"{count(good, 'job')} {'is' if good == 1 else 'are'} valid" + (f", {bad} {'is' if bad == 1 else 'are'} not" if bad else "")]
+    said = [
+        f"{count(good, 'job')} {'is' if good == 1 else 'are'} valid" + (f", {bad} {'is' if bad == 1 else 'are'} not" if bad else "")
+    ]
     left_out = [count(others, "document") + " of other kinds"] if others else []
     left_out += [count(empty, "file") + " without a job"] if empty else []
     return "; ".join(said + ([f"skipped: {', '.join(left_out)}"] if left_out else []))

@@ -57,4 +57,6 @@ def test_what_osft_decomposes_and_keeps_is_what_the_backend_chooses(variant: str
     chosen = auto_generate_target_osft_config(model, type(model), **_build_osft_kwargs(1.0 - ratio, None))
     shape = shape_of(VARIANTS[variant])
     ours = factored(shape.tensors, patterns_of(shape.architecture), ratio)
-    assert {each.name: kept_rank(each.shape, ratio) for each in ours.targets} == {name: kept for name, kept in chosen.items() if kept}
+    assert {each.name: kept_rank(each.shape, ratio) for each in ours.targets} == {
+        name: kept for name, kept in chosen.items() if kept
+    }
