@@ -132,7 +132,10 @@ def test_nothing_is_overwritten(call) -> None:
         (("--name", "Teach"), "--name: 'Teach': use lower-case letters"),
         (("--model", "ftp://x"), "--model: 'ftp://x' is not a URI"),
         (("--nodes", "0"), "--nodes: 0: use a number from 1 to 999"),
-        (("--max-seq-len", "9000", "--max-tokens-per-gpu", "10"), "spec.training.maxTokensPerGpu: 10 is less than maxSeqLen (9000)"),
+        (
+            ("--max-seq-len", "9000", "--max-tokens-per-gpu", "10"),
+            "spec.training.maxTokensPerGpu: 10 is less than maxSeqLen (9000)",
+        ),
         (("--output", "hf://org/m"), "spec.output.uri"),
     ],
 )

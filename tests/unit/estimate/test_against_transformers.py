@@ -38,7 +38,7 @@ def test_a_block_keeps_for_its_backward_pass_what_is_told(variant: str) -> None:
 
     config = VARIANTS[variant] | {"hidden_size": 256, "intermediate_size": 704, "head_dim": 64}
     model = model_of(config).to(torch.bfloat16)
-    kept: dict[int, int] = {}
+    kept: dict[int, int] = {}  # bytes by storage: what several operations keep counts once
     weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
 
     def note(saved: Any) -> Any:
@@ -56,4 +56,4 @@ def test_a_block_keeps_for_its_backward_pass_what_is_told(variant: str) -> None:
     del out
     shape = shape_of(config)
     told = TOKENS * saved_in_a_block(shape, plan_of(job(device="cpu"), shape))
-    assert told == pytest.approx(sum(kept.values()), rel=0.2)
+    assert told == pytest.approx(sum(kept.values()), rel=0.04)

@@ -19,6 +19,7 @@ def test_factors_of_one_matrix_add_up() -> None:
     whole = factored([Tensor("a.mlp.up_proj.weight", (64, 128)), Tensor("norm", (64,))], ["mlp.up_proj"], 0.3)
     assert whole.frozen == 44 * 193
     assert whole.trained_factors == 20 * 193
+    assert whole.trained_rank == 20
     assert (whole.rest, whole.held, whole.trained) == (64, 64 * 193 + 64, 20 * 193 + 64)
 
 

@@ -35,6 +35,9 @@ class Factored:
     trained_factors: int
     """U, S and V of the others."""
 
+    trained_rank: int
+    """Directions that are trained, of all targets together."""
+
     rest: int
     """Trained as they are: embeddings, head, norms, biases."""
 
@@ -63,7 +66,7 @@ def kept_rank(shape: tuple[int, ...], unfreeze_rank_ratio: float) -> int:
 
 def factored(tensors: Sequence[Tensor], patterns: Sequence[str], unfreeze_rank_ratio: float) -> Factored:
     targets: list[Tensor] = []
-    frozen = trained = rest = 0
+    frozen = trained = rank = rest = 0
     for each in tensors:
         kept = kept_rank(each.shape, unfreeze_rank_ratio) if len(each.shape) == 2 and any(p in each.name for p in patterns) else 0
         if kept <= 0:
@@ -73,7 +76,8 @@ def factored(tensors: Sequence[Tensor], patterns: Sequence[str], unfreeze_rank_r
         of_one = sum(each.shape) + 1  # a column of U, a row of V and one singular value
         frozen += kept * of_one
         trained += (min(each.shape) - kept) * of_one
-    return Factored(tuple(targets), frozen, trained, rest)
+        rank += min(each.shape) - kept
+    return Factored(tuple(targets), frozen, trained, rank, rest)
 
 
 def of_model(shape: ModelShape, patterns: Sequence[str] | None, unfreeze_rank_ratio: float) -> Factored:
