@@ -50,7 +50,7 @@ def test_people_get_sections_with_formulas_sources_and_a_verdict(call) -> None:
         "arXiv:2205.05198",
         "Disk",
         "Time",
-        "Grace period: suffices? no.",
+        "Does the grace period suffice? no.",
     ):
         assert said in result.stdout
     assert "suggested maxTokensPerGpu: " in result.stdout

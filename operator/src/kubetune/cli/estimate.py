@@ -17,7 +17,7 @@ from kubetune.cli.model_shape import bound, find_shape, quantity
 from kubetune.cli.news import size
 from kubetune.cli.offline import parse
 from kubetune.estimate import Assumptions, Estimate, Figure, estimate
-from kubetune.estimate.figures import BASES
+from kubetune.estimate.figures import BASES, SUMMED, total
 
 FITS, DOES_NOT_FIT = 0, 1
 
@@ -61,29 +61,43 @@ def assumptions(options: Options) -> Assumptions:
 
 
 def lines(result: Estimate) -> Iterator[str]:
-    """For people: a section each, every figure with its formula and source."""
+    """For people: a section each, every figure with its formula and the number of its source; the verdict last."""
     plan, shape = result.plan, result.shape
     who = "process" if plan.device == "cpu" else "GPU"
+    sources = Sources()
     yield f"{shape.architecture}: {shape.parameters:,} parameters, by {shape.origin}; {plan.nodes} x {plan.procs} ranks"
     for moment, parts in result.moments.items():
         tokens = f" of {plan.max_tokens} tokens" if moment == "a mini-batch" else ""
-        yield from section(f"Memory of one {who}: {moment}{tokens}", parts)
-    yield from section(f"Memory of one {who}, at its peak", [result.peak])
-    yield from section("Memory of a node", result.host)
-    yield from section("Disk", result.storage)
-    yield from section("Time", result.times)
-    suffices, why = result.grace
-    yield from ("", click.style(f"Grace period: suffices? {suffices}.", bold=True), f"  {why}")
-    if result.fit:
-        yield from (
-            "",
-            click.style(f"Does it fit? {result.fit.verdict}.", bold=True),
-            f"  {result.fit.why}",
-            f"  {suggestion(result)}",
-        )
+        yield from section(f"Memory of one {who}: {moment}{tokens}", [*parts, total("together", parts)], sources)
+    yield from section("Memory of the first node", result.host, sources)
+    yield from section("Disk", result.storage, sources)
+    yield from section("Time", result.times, sources)
+    yield from ("", click.style("Sources", bold=True), *sources.listed())
+    yield from (f"  {basis}: {meaning}" for basis, meaning in BASES.items())
     yield ""
     yield from (f"Note: {each}" for each in result.notes)
-    yield from (f"({basis}: {meaning})" for basis, meaning in BASES.items())
+    yield from verdict(result, who)
+
+
+def verdict(result: Estimate, who: str) -> Iterator[str]:
+    suffices, why = result.grace
+    yield from ("", click.style(f"Peak of one {who}: {value(result.peak)}.", bold=True))
+    yield from (click.style(f"Does the grace period suffice? {suffices}.", bold=True), f"  {why}")
+    if result.fit:
+        yield from (click.style(f"Does it fit? {result.fit.verdict}.", bold=True), f"  {result.fit.why}", f"  {suggestion(result)}")
+
+
+class Sources:
+    """Each source gets a number when it is first named."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def number(self, source: str) -> int:
+        return self._numbers.setdefault(source, len(self._numbers) + 1)
+
+    def listed(self) -> Iterator[str]:
+        return (f"  [{number}] {source}" for source, number in self._numbers.items())
 
 
 def suggestion(result: Estimate) -> str:
@@ -94,12 +108,13 @@ def suggestion(result: Estimate) -> str:
     return f"suggested maxTokensPerGpu: {found.suggested}{at_most}"
 
 
-def section(title: str, figures: list[Figure]) -> Iterator[str]:
+def section(title: str, figures: list[Figure], sources: Sources) -> Iterator[str]:
     yield ""
     yield click.style(title, bold=True)
     for each in figures:
-        yield f"  {each.what:<44} {value(each):>22}   {each.formula}"
-        yield click.style(f"  {'':<44} {'':>22}   {each.source} ({each.basis})", dim=True)
+        number = sources.number(each.source) if each.source != SUMMED else None
+        told = each.formula if number else "the sum of the above"
+        yield f"  {each.what:<34} {value(each):>20}  {each.basis:<8}  {told}" + (f" [{number}]" if number else "")
 
 
 def value(figure: Figure) -> str:

@@ -8,11 +8,13 @@ from typing import Any, Literal
 Basis = Literal["measured", "source", "derived", "assumed"]
 
 BASES: dict[Basis, str] = {
-    "measured": "compared with the real thing on a CPU, by a test of kubetune's",
+    "measured": "compared with the real thing on a CPU, by a test or in the page that is named",
     "source": "read in the source that is named; not measured on a GPU",
     "derived": "worked out from the model's own layers; not measured on a GPU",
     "assumed": "a usual value; your hardware decides",
 }
+
+SUMMED = "the lines above"
 
 Unit = Literal["bytes", "seconds", "count"]
 
@@ -54,4 +56,4 @@ def total(what: str, parts: list[Figure]) -> Figure:
     """The sum of ranges, as uncertain as its parts."""
     worst = max((each.basis for each in parts), key=list(BASES).index)
     names = " + ".join(each.what for each in parts)
-    return Figure(what, sum(p.low for p in parts), sum(p.high for p in parts), names, "the lines above", worst)
+    return Figure(what, sum(p.low for p in parts), sum(p.high for p in parts), names, SUMMED, worst)

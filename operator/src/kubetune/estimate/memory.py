@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kubetune.estimate import activations
-from kubetune.estimate.figures import Figure, exact, total
+from kubetune.estimate.figures import SUMMED, Figure, exact, total
 from kubetune.estimate.plan import Plan, Sharding
 from kubetune.estimate.shape import ModelShape
 
@@ -27,7 +27,7 @@ def states(shape: ModelShape, plan: Plan, sharding: Sharding) -> list[Figure]:
     source = OSFT_SOURCE if plan.factored else SFT_SOURCE
     named = f"U, S, V of {len(plan.factored.targets)} matrices and the rest" if plan.factored else "master weights"
     return [
-        exact(f"parameters ({named})", 4 * held / shards, f"4 B x {held:,} / {shards} ranks", source, "measured"),
+        exact("parameters", 4 * held / shards, f"4 B x {held:,} ({named}) / {shards} ranks", source, "measured"),
         exact("gradients", 4 * trained / shards, f"4 B x {trained:,} trained / {shards} ranks", source, "source"),
         exact("AdamW's moments", 8 * trained / shards, f"8 B x {trained:,} trained / {shards} ranks", source, "measured"),
     ]
@@ -132,4 +132,4 @@ def peak(parts_of: dict[str, list[Figure]]) -> Figure:
     sums = {name: total(name, parts) for name, parts in parts_of.items()}
     low, high = max(each.low for each in sums.values()), max(each.high for each in sums.values())
     worst = max(sums, key=lambda name: sums[name].high)
-    return Figure("peak of one GPU", low, high, f"the largest of {', '.join(sums)}: {worst}", "the lines above", sums[worst].basis)
+    return Figure("peak of one GPU", low, high, f"the largest of {', '.join(sums)}: {worst}", SUMMED, sums[worst].basis)

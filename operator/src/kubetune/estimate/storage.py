@@ -36,13 +36,17 @@ def storage(shape: ModelShape, plan: Plan) -> list[Figure]:
     weights, state = weights_bytes(shape, plan), state_bytes(shape, plan)
     held = plan.factored.held if plan.factored else shape.parameters
     again = f" + {shape.shared_head:,} of the tied head again" if shape.shared_head else ""
-    of_weights = f"{shape.stored_bytes} B x {shape.parameters:,}" if plan.factored else f"4 B x ({shape.parameters:,}{again})"
-    of_state = f"4 B x ({held:,}{again}) + 8 B x {trained(shape, plan):,} trained"
+    of_weights = f"{shape.stored_bytes} B x {shape.parameters:,}" if plan.factored else f"4 B x {written(shape.parameters, again)}"
+    of_state = f"4 B x {written(held, again)} + 8 B x {trained(shape, plan):,} trained"
     figures = [
         exact("one checkpoint of weights", weights, of_weights, WEIGHTS_SOURCE, "measured"),
         exact("one full state", state, of_state, STATE_SOURCE, "measured"),
     ]
     return [*figures, *svd_cache(plan), room(plan, weights, state)]
+
+
+def written(parameters: int, again: str) -> str:
+    return f"({parameters:,}{again})" if again else f"{parameters:,}"
 
 
 def svd_cache(plan: Plan) -> list[Figure]:

@@ -35,12 +35,12 @@ def svd(plan: Plan) -> list[Figure]:
     work = sum(svd_operations(each) for each in last)
     slow, fast = SVD_SPEED[plan.device]
     which = f"{len(last)} of {len(targets)} matrices on the last rank"
-    formula = f"{work:.2g} operations (6mn² + 20n³), {which}, at {slow / GB:g} to {fast / GB:g} GFLOP/s"
+    formula = f"{work:.2g} operations (6mn² + 20n³), {which}, at {slow / GB:g} to {fast / GB:g} GFLOP/s; later from the cache"
     source = "Golub and Van Loan, Matrix Computations, fig. 8.6.1; docs/library.md"
     basis = "measured" if plan.device == "cpu" else "assumed"
     return [
         Figure(
-            "decomposing, once (again after a restart only without the cache)",
+            "decomposing, once",
             work / fast,
             work / slow,
             formula,
