@@ -26,6 +26,14 @@ def test_a_new_job_is_not_yet_a_matter_of_concern() -> None:
     assert (first.severity, first.reason) == (Severity.WAITING, "NotObserved")
 
 
+def test_a_file_that_no_cluster_knows_was_not_submitted() -> None:
+    file = job()
+    del file["metadata"]["creationTimestamp"]
+    (first,) = found(file, live=False)
+    assert (first.severity, first.reason, first.command) == (Severity.WAITING, "NotSubmitted", "kubectl apply -f teach.yaml")
+    assert [each.reason for each in found(file | {"spec": file["spec"] | {"nodes": 0}}, live=False)] == ["InvalidSpec"]
+
+
 def test_a_changed_spec_that_was_not_looked_at_is_told_by_its_generation() -> None:
     changed = job("Running", reason="Running")
     changed["metadata"]["generation"] = 2

@@ -26,6 +26,17 @@ def not_looked_at(evidence: Evidence, commands: Commands) -> Iterator[Finding]:
         return
     if evidence.status.phase is not None and seen is not None and seen >= evidence.generation:
         return
+    if evidence.created is None and not evidence.live:
+        if not evidence.errors:
+            yield Finding(
+                Severity.WAITING,
+                "NotSubmitted",
+                "it is valid, and was not submitted where was looked",
+                (),
+                "submit it",
+                commands.again(),
+            )
+        return
     waited = evidence.since(evidence.created)
     first = seen in (None, -1)
     severity = Severity.BLOCKED if first and waited > OPERATOR_SECONDS and evidence.live else Severity.WAITING
