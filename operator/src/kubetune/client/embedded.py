@@ -66,7 +66,10 @@ class EmbeddedJobs:
     def patch(self, job: Manifest, change: Manifest) -> Manifest:
         """By the thread that drives the job; one that nobody drives is gone on with."""
         key = key_of(job)
-        if (run := self._runs.get(key)) and run.running:
+        run = self._runs.get(key)
+        if run and over(job):
+            run.join()  # nothing drives it any more; what is left of its pods is ending
+        elif run and run.running:
             return run.change(partial(changed, change=change))
         return self._run(key, partial(changed_in, key, change))
 

@@ -57,13 +57,17 @@ class LocalRun:
         self._loop.call_soon_threadsafe(apply)
         return done.result(timeout=60)
 
+    def join(self) -> None:
+        """Returns when the job is finished or stopped and nothing of it runs."""
+        self._thread.join()
+
     def stop(self, *, kill: bool = False) -> None:
         """Ends the pods, after they saved (or at once), and returns when nothing of them runs. The job can be gone on with."""
         self._kill = self._kill or kill
         if self._thread.is_alive():
             with suppress(RuntimeError):  # it has just ended by itself
                 self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join()
+            self.join()
 
     def _main(self) -> None:
         try:
@@ -72,15 +76,16 @@ class LocalRun:
         except JobLockedError as error:
             message = f"{self.key.kind} {self.key.name} is being run by process {error} in {self._state.root}: stop it there"
             self._stored.set_exception(ClusterError(message, status=409, retryable=False))
+        except Exception as error:  # a thread has nobody else to tell
+            self.error = str(error) or type(error).__name__
+            if self._stored.done():
+                raise
+            self._stored.set_exception(error)
 
     async def _drive(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        try:
-            self._cluster = LocalCluster(self._state)
-            stored = await self._prepare(self._cluster)
-        except Exception as error:  # noqa: BLE001 - it is raised where the job was given
-            self._stored.set_exception(error)
-            return
+        self._cluster = LocalCluster(self._state)
+        stored = await self._prepare(self._cluster)
         if stored is None:
             self._stored.set_result(None)
             return
