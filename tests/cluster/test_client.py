@@ -38,7 +38,7 @@ def test_a_job_from_submission_to_its_end(client: Client, namespace: Namespace, 
         assert client.submit(document(**{"spec.nodes": 2})).uid == job.uid, "the same again is the same job"
         there = Job(namespace, "SFTJob", "teach")
         there.wait_attempt(1)
-        with pytest.raises(ConflictError, match="with another spec.nodes"):
+        with pytest.raises(ConflictError, match=r"with another spec\.nodes"):
             client.submit(document(**{"spec.nodes": 3}))
         assert [str(each) for each in client.list()] == ["sftjob/teach"]
         assert [pod["metadata"]["name"] for pod in job.pods()] == ["teach-sft-1-master-0", "teach-sft-1-worker-0"]
@@ -101,9 +101,9 @@ def test_suspended_and_resumed_by_the_asynchronous_client(namespace: Namespace, 
 
 
 def test_what_the_api_server_refuses_names_field_and_remedy(client: Client):
-    with pytest.raises(InvalidJob, match="spec.nodess: unknown field; did you mean nodes"):
+    with pytest.raises(InvalidJob, match=r"spec\.nodess: unknown field; did you mean nodes"):
         client.submit(document(**{"spec.nodess": 2}))
-    with pytest.raises(InvalidJob, match=r"spec.nodes: 0 is less than 1; use at least 1"):
+    with pytest.raises(InvalidJob, match=r"spec\.nodes: 0 is less than 1; use at least 1"):
         client.submit(document(**{"spec.nodes": 0}))
     assert client.list() == []
     with pytest.raises(NotFoundError, match="there is no namespace nowhere"):
@@ -112,7 +112,7 @@ def test_what_the_api_server_refuses_names_field_and_remedy(client: Client):
 
 def test_without_rights_or_an_answer_it_says_what_to_do(namespace: Namespace, tmp_path: Path):
     nobody = account_kubeconfig(namespace.kubeconfig, namespace.name, "default", tmp_path)
-    with pytest.raises(ForbiddenError, match="cannot list resource .*ask an administrator"):
+    with pytest.raises(ForbiddenError, match=r"cannot list resource .*ask an administrator"):
         Client(nobody, namespace=namespace.name).list()
     with Line.to(namespace.kubeconfig) as line:
         away = Client(line.kubeconfig(namespace.kubeconfig, tmp_path), namespace=namespace.name)

@@ -111,7 +111,7 @@ class FakeJobs:
         name = pod["metadata"]["name"]
         self.followed += [name] if follow else []
         lines = self.lines.get(name, [])
-        yield from lines if tail is None else lines[len(lines) - tail :]
+        yield from lines if tail is None else lines[max(0, len(lines) - tail) :]
 
     def close(self) -> None:
         self.closed = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -173,7 +174,7 @@ def test_an_invalid_file_names_field_value_and_remedy(there: FakeJobs, tmp_path:
 
 def test_top_into_a_pipe_is_one_table_with_the_sums_and_what_runs_first(there: FakeJobs):
     lines = [line for line in call("top").stdout.splitlines() if line.strip()]
-    assert "1 Running, 1 Failed, 1 Succeeded · 1 nodes at work" in lines[0]
+    assert "1 Running, 1 Failed, 1 Succeeded · 1 node at work" in lines[0]
     assert [line.split()[0] for line in lines[2:]] == ["teach", "old", "good"]
 
 
@@ -189,7 +190,7 @@ def test_top_goes_on_while_the_cluster_is_away(there: FakeJobs, monkeypatch: pyt
         raise ClusterError("connection refused")
 
     monkeypatch.setattr(there, "all", away)
-    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=160, record=True, file=StringIO())
     console.print(renewed(client, rows, all_namespaces=False))
     said = console.export_text()
     assert "the cluster does not answer (connection refused)" in said

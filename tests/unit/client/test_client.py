@@ -152,7 +152,7 @@ def test_two_jobs_in_a_file_are_refused(tmp_path: Path):
 def test_what_the_server_refuses_as_invalid_names_field_value_and_remedy():
     c, there = client()
     there.refusal = ClusterError("is invalid", status=422)
-    with pytest.raises(InvalidJob, match="spec.nodes: 0 is less than 1; use at least 1"):
+    with pytest.raises(InvalidJob, match=r"spec\.nodes: 0 is less than 1; use at least 1"):
         c.submit(DOCUMENT | {"spec": SPEC | {"nodes": 0}})
 
 
@@ -249,6 +249,13 @@ def test_retry_lets_a_job_go_that_was_suspended_meanwhile():
     stored["spec"]["runPolicy"] = {"suspend": True}
     c, _ = client(stored)
     assert "suspend" not in c.retry("teach").manifest["spec"]["runPolicy"]
+
+
+def test_a_job_that_is_to_be_retried_is_waited_for_though_it_still_is_failed(quick):
+    c, there = client(job(phase="Failed", attempts=[attempt(1, "CudaOOM")]))
+    c.retry("teach")
+    there.script = [lambda _: None, lambda _: None, phase("Succeeded")]
+    assert c.wait("teach").phase is Phase.SUCCEEDED
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_a_job_really_runs_and_the_same_again_is_the_same_job(here):
     assert client.pods("a")[0]["status"]["phase"] == "Succeeded"
     assert client.pytorchjob("a") is not None
     assert [str(each) for each in Client.local(client._jobs._state.root).list()] == ["sftjob/a"]  # type: ignore[attr-defined]
-    with pytest.raises(ConflictError, match=r"with another spec.nodes"):
+    with pytest.raises(ConflictError, match=r"with another spec\.nodes"):
         client.submit(document | {"spec": document["spec"] | {"nodes": 2}})
     client.delete("a")
     assert client.list() == []
@@ -163,7 +163,7 @@ def test_what_is_not_on_this_machine_is_named_with_the_remedy(here, tmp_path: Pa
     client, document = here("")
     with pytest.raises(InvalidJob, match=r"spec.dataset.uri: .*none.jsonl does not exist; check the path"):
         client.submit(document | {"spec": document["spec"] | {"dataset": {"uri": str(tmp_path / "none.jsonl")}}})
-    with pytest.raises(InvalidJob, match="spec.nodes"):
+    with pytest.raises(InvalidJob, match=r"spec\.nodes"):
         client.submit(document | {"spec": document["spec"] | {"nodes": 0}})
 
 

@@ -148,6 +148,10 @@ def lines(*those: str, torn: bool = False) -> Answer:
     return Answer(200, text, {"Content-Length": str(len(text) + 100)} if torn else {})
 
 
+def torn_line(text: str) -> Answer:
+    return Answer(200, text)
+
+
 def followed(api: ScriptedApi, folder: Path, **options: Any) -> Iterator[str]:
     return remote(api, folder).log(pod(), follow=True, tail=None, **options)
 
@@ -156,6 +160,8 @@ def test_a_log_that_breaks_off_is_asked_for_anew_and_no_line_comes_twice_or_is_l
     ended = Answer(200, pod(exit_code=0))
     with serve(
         lines(stamped(1, "a"), stamped(2, "b", "500000000"), torn=True),
+        torn_line(stamped(2, "c", "500000001")[:-1]),  # as a proxy ends it: in the middle of a line
+        Answer(200, pod()),
         lines(stamped(2, "b", "500000000"), stamped(2, "c", "500000001"), stamped(3, "d")),
         Answer(200, pod()),  # the stream ended, the container runs on
         status(503, "the API server is shutting down"),
@@ -164,7 +170,12 @@ def test_a_log_that_breaks_off_is_asked_for_anew_and_no_line_comes_twice_or_is_l
     ) as api:
         assert list(followed(api, tmp_path)) == ["a", "b", "c", "d", "e"]
     asked = [each.query.get("sinceTime") for each in api.asked if each.path.endswith("/log")]
-    assert asked == [None, "2026-01-01T12:00:02Z", "2026-01-01T12:00:03Z", "2026-01-01T12:00:03Z"]
+    assert asked == [None, *["2026-01-01T12:00:02Z"] * 2, *["2026-01-01T12:00:03Z"] * 2]
+
+
+def test_a_log_may_end_without_a_newline(tmp_path: Path):
+    with serve(torn_line(stamped(1, "the end")), Answer(200, pod(exit_code=0))) as api:
+        assert list(followed(api, tmp_path)) == ["the end"]
 
 
 def test_lines_of_one_instant_all_come(tmp_path: Path):

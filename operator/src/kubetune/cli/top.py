@@ -83,7 +83,7 @@ def sums(rows: Iterable[Row], now: datetime) -> str:
     nodes = sum(row.job["spec"].get("nodes", 1) for row in running)
     pace = sum(row.progress.tokens_per_second or 0 for row in running)
     phases = ", ".join(f"{counts[phase]} {phase.value}" for phase in ORDER if counts[phase]) or "no jobs"
-    work = f" · {nodes} nodes at work" + (f", {pace:,.0f} tokens/s" if pace else "") if running else ""
+    work = f" · {nodes} {'nodes' if nodes > 1 else 'node'} at work" + (f", {pace:,.0f} tokens/s" if pace else "") if running else ""
     return f"{now.astimezone():%H:%M:%S}  {phases}{work}"
 
 

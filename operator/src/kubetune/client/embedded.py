@@ -115,7 +115,7 @@ class EmbeddedJobs:
             while True:
                 last = not follow or self._ended(pod)  # asked before it is read: what is written in between is not missed
                 *lines, rest = (rest + stream.read()).split("\n")
-                yield from lines if skipped else lines[len(lines) - (tail or 0) :]
+                yield from lines if skipped else lines[max(0, len(lines) - (tail or 0)) :]
                 skipped = True
                 if last:
                     yield from [rest] if rest else []
@@ -133,6 +133,8 @@ class EmbeddedJobs:
 
     def _held(self, key: JobKey) -> bool:
         """Whether a thread of ours or another process drives the job."""
+        if (run := self._runs.get(key)) and run.running:
+            return True
         try:
             with self._state.lock(key.kind, key.namespace, key.name):
                 return False
@@ -181,6 +183,7 @@ async def changed_in(key: JobKey, change: Manifest, cluster: LocalCluster) -> Ma
 
 async def deleted(job: Manifest, cluster: LocalCluster) -> None:
     await cluster.delete_job(job)
+    cluster.refresh()  # its pods, of which nothing runs, go with it
 
 
 def changed(job: Manifest, *, change: Manifest) -> Manifest:

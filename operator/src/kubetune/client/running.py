@@ -54,8 +54,13 @@ class LocalRun:
             except Exception as error:  # noqa: BLE001 - it is the caller's
                 done.set_exception(error)
 
-        self._loop.call_soon_threadsafe(apply)
-        return done.result(timeout=60)
+        with suppress(RuntimeError):  # its loop has just ended
+            self._loop.call_soon_threadsafe(apply)
+        while self._thread.is_alive() and not done.done():
+            self._thread.join(timeout=0.02)
+        if not done.done():
+            raise ClusterError(f"{self.key.kind} {self.key.name} has just ended", status=409)
+        return done.result()
 
     def join(self) -> None:
         """Returns when the job is finished or stopped and nothing of it runs."""
@@ -103,8 +108,9 @@ class LocalRun:
             self._end_pods()
 
     def _end_pods(self) -> None:
-        """Whatever still runs. Nothing else is left for this thread to do, so it may block."""
-        for pod in self._cluster.store.select("Pod"):
-            process = self._cluster.process(pod)
-            process.kill()
+        """Whatever still runs, with the time to save. Nothing else is left for this thread to do, so it may block."""
+        processes = [self._cluster.process(pod) for pod in self._cluster.store.select("Pod")]
+        for process in processes:
+            process.kill() if self._kill else process.terminate()
+        for process in processes:
             process.wait()
