@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import click
-
 from kubetune.api import InvalidJob
 from kubetune.cli.errors import UserError
 from kubetune.cli.offline import invalid
@@ -33,8 +31,8 @@ def client_of(
     return Client.local(state_dir, namespace=namespace or "default")
 
 
-def exit_code(command: Callable[[], int], source: str = "job", interrupted: str = "") -> int:
-    """The command's, or that of its error, which is told. `interrupted`: said after Ctrl-C."""
+def exit_code(command: Callable[[], int], source: str = "job") -> int:
+    """The command's, or that of its error, which is told."""
     try:
         return command()
     except InvalidJob as error:
@@ -42,6 +40,4 @@ def exit_code(command: Callable[[], int], source: str = "job", interrupted: str 
     except ClientError as error:
         raise UserError(str(error)) from error
     except KeyboardInterrupt:
-        if interrupted:
-            click.echo(interrupted, err=True)
         return INTERRUPTED

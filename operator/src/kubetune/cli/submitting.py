@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 import click
 
 from kubetune.api import Phase
-from kubetune.cli.connecting import client_of, exit_code
+from kubetune.cli.connecting import INTERRUPTED, client_of, exit_code
 from kubetune.cli.errors import UserError
 from kubetune.cli.listing import print_one
 from kubetune.cli.run import Options, run_file
@@ -32,14 +32,9 @@ def submit_file(file: str, *, watch: bool, output: str, **where: Any) -> int:
             return 0
         return watched(client, job[0], output)
 
-    def still() -> str:
-        return (
-            f"{job[0]} goes on; follow it with `kubetune logs -f {job[0]}`, end it with `kubetune delete {job[0]}`." if job else ""
-        )
-
     code = exit_code(act, source)
-    if code == 130:
-        click.echo(still(), err=True)
+    if code == INTERRUPTED and job:
+        click.echo(f"{job[0]} goes on; follow it: kubetune logs -f {job[0]}; end it: kubetune delete {job[0]}", err=True)
     return code
 
 

@@ -21,16 +21,8 @@ from kubetune.cli.listing import COLOURS
 from kubetune.client import Client, ClientError, NoClusterError, UnavailableError
 from kubetune.client.columns import NAMESPACE, Column, Row, columns, percent_of, row_of
 
-ORDER = (
-    Phase.RUNNING,
-    Phase.STARTING,
-    Phase.RESTARTING,
-    Phase.QUEUED,
-    Phase.PENDING,
-    Phase.SUSPENDED,
-    Phase.FAILED,
-    Phase.SUCCEEDED,
-)
+AT_WORK = (Phase.RUNNING, Phase.STARTING, Phase.RESTARTING)
+ORDER = (*AT_WORK, Phase.QUEUED, Phase.PENDING, Phase.SUSPENDED, Phase.FAILED, Phase.SUCCEEDED)
 LEFT_OUT = ("REASON", "CHECKPOINT")
 BAR_WIDTH = 16
 
@@ -88,12 +80,10 @@ def sums(rows: Iterable[Row], now: datetime) -> str:
     rows = list(rows)
     counts = Counter(row.status.phase or Phase.PENDING for row in rows)
     running = [row for row in rows if row.status.phase is Phase.RUNNING]
-    nodes, pace = (
-        sum(row.job["spec"].get("nodes", 1) for row in running),
-        sum(row.progress.tokens_per_second or 0 for row in running),
-    )
+    nodes = sum(row.job["spec"].get("nodes", 1) for row in running)
+    pace = sum(row.progress.tokens_per_second or 0 for row in running)
     phases = ", ".join(f"{counts[phase]} {phase.value}" for phase in ORDER if counts[phase]) or "no jobs"
-    work = f" · {nodes} nodes at work" + (f", {pace:,.0f} tokens/s" if pace else "") if running else ""
+    work = f" · {nodes} {'nodes' if nodes > 1 else 'node'} at work" + (f", {pace:,.0f} tokens/s" if pace else "") if running else ""
     return f"{now.astimezone():%H:%M:%S}  {phases}{work}"
 
 
@@ -103,8 +93,7 @@ def cell(row: Row, column: Column) -> Text | Table:
         return Text(text, style=COLOURS.get(row.status.phase, "") if row.status.phase else "")
     if column.title == "PROGRESS" and row.progress.total_steps and not row.progress.stage:
         grid = Table.grid(padding=(0, 1))
-        grid.add_row(
-            ProgressBar(total=row.progress.total_steps, completed=row.progress.step, width=BAR_WIDTH), Text(percent_of(row))
-        )
+        bar = ProgressBar(total=row.progress.total_steps, completed=row.progress.step, width=BAR_WIDTH)
+        grid.add_row(bar, Text(percent_of(row)))
         return grid
     return Text(text)

@@ -155,7 +155,7 @@ class AsyncJobHandle(SeenJob):
 
     async def refresh(self) -> Self:
         """Looks again."""
-        self._manifest = (await self.client.get(self)).manifest
+        self.see(await self.client.get(self))
         return self
 
     status = of_job(AsyncClient.status)

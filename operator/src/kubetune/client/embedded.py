@@ -66,7 +66,10 @@ class EmbeddedJobs:
     def patch(self, job: Manifest, change: Manifest) -> Manifest:
         """By the thread that drives the job; one that nobody drives is gone on with."""
         key = key_of(job)
-        if (run := self._runs.get(key)) and run.running:
+        run = self._runs.get(key)
+        if run and over(job):
+            run.join()  # nothing drives it any more; what is left of its pods is ending
+        elif run and run.running:
             return run.change(partial(changed, change=change))
         return self._run(key, partial(changed_in, key, change))
 
@@ -112,7 +115,7 @@ class EmbeddedJobs:
             while True:
                 last = not follow or self._ended(pod)  # asked before it is read: what is written in between is not missed
                 *lines, rest = (rest + stream.read()).split("\n")
-                yield from lines if skipped else lines[len(lines) - (tail or 0) :]
+                yield from lines if skipped else lines[max(0, len(lines) - (tail or 0)) :]
                 skipped = True
                 if last:
                     yield from [rest] if rest else []
@@ -130,6 +133,8 @@ class EmbeddedJobs:
 
     def _held(self, key: JobKey) -> bool:
         """Whether a thread of ours or another process drives the job."""
+        if (run := self._runs.get(key)) and run.running:
+            return True
         try:
             with self._state.lock(key.kind, key.namespace, key.name):
                 return False
@@ -178,6 +183,7 @@ async def changed_in(key: JobKey, change: Manifest, cluster: LocalCluster) -> Ma
 
 async def deleted(job: Manifest, cluster: LocalCluster) -> None:
     await cluster.delete_job(job)
+    cluster.refresh()  # its pods, of which nothing runs, go with it
 
 
 def changed(job: Manifest, *, change: Manifest) -> Manifest:

@@ -20,7 +20,9 @@ def of_job(method: Callable[Concatenate[Client, SeenJob, P], T]) -> Callable[Con
     """The client's method with this job in place of a name."""
 
     def call(self: JobHandle, /, *args: P.args, **options: P.kwargs) -> T:
-        return method(self.client, self, *args, **options)
+        result = method(self.client, self, *args, **options)
+        self.see(result)
+        return result
 
     return named_as(call, method)
 
@@ -42,7 +44,7 @@ class JobHandle(SeenJob):
 
     def refresh(self) -> Self:
         """Looks again."""
-        self._manifest = self.client.get(self).manifest
+        self.see(self.client.get(self))
         return self
 
     status = of_job(Client.status)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 
@@ -154,14 +155,13 @@ def together(jobs: Jobs, found: list[Manifest], choice: Choice) -> Iterator[LogL
 def pump(off: threading.Event, lines: queue.Queue[LogLine | Exception | None], source: Iterator[LogLine]) -> None:
     """Into the queue; None at the end, and the error before it if there was one."""
     OFF.set(off)
-    try:
-        for line in source:
-            put(off, lines, line)
-    except CalledOffError:
-        return
-    except Exception as error:  # noqa: BLE001 - it is raised where the lines are read
-        put(off, lines, error)
-    put(off, lines, None)
+    with suppress(CalledOffError):
+        try:
+            for line in source:
+                put(off, lines, line)
+        except Exception as error:  # noqa: BLE001 - it is raised where the lines are read
+            put(off, lines, error)
+        put(off, lines, None)
 
 
 def put(off: threading.Event, lines: queue.Queue[LogLine | Exception | None], item: LogLine | Exception | None) -> None:

@@ -38,11 +38,17 @@ def translated(error: ClusterError) -> ClientError:
     """The error that the client raises in its place."""
     text, status = str(error), error.status
     if status is None:
-        return NoClusterError(text if text.startswith("no cluster") else f"the cluster does not answer ({text}); {CHECK}")
+        return NoClusterError(text if text.startswith("no cluster") else f"the cluster does not answer ({plain(text)}); {CHECK}")
     if status == 404 and unknown(text):
         return NotInstalledError(f"this cluster knows no such resource; {INSTALL}")
     kind, remedy = KNOWN.get(status, (UnavailableError, "try again later") if status >= 500 else (ClientError, ""))
     return kind(f"{text}; {remedy}" if remedy else text)
+
+
+def plain(text: str) -> str:
+    """Of urllib3's words about a connection the address and the reason."""
+    where, reasons = re.search(r"host='([^']*)', port=(\d+)", text), re.findall(r"\[Errno -?\d+\] ([^'\")]+)", text)
+    return f"{where[1]}:{where[2]}: {reasons[-1]}" if where and reasons else text
 
 
 def unknown(text: str) -> bool:

@@ -105,16 +105,18 @@ class RemoteJobs:
         """Asked for anew after the last line that came, where the connection breaks before the container has ended."""
         seen, silent_since = Seen(tail), time.monotonic()
         while True:
+            torn, broken = "", None
             try:
                 for line in self._api.lines(self._log_request(pod, follow=follow, query=seen.ask())):
                     silent_since = time.monotonic()
-                    yield from seen.new(line)
-                broken = None
+                    torn = "" if line.endswith("\n") else line
+                    yield from () if torn else seen.new(line[:-1])
             except ClusterError as error:
                 if not follow or (error.status is not None and not error.retryable):
                     raise
                 broken = error
             if not follow or (broken is None and self._ended(pod)):
+                yield from seen.new(torn) if torn else ()  # the log itself ends without a newline
                 return
             if broken and time.monotonic() - silent_since > LOG_OUTAGE_SECONDS:
                 raise broken

@@ -54,8 +54,17 @@ class LocalRun:
             except Exception as error:  # noqa: BLE001 - it is the caller's
                 done.set_exception(error)
 
-        self._loop.call_soon_threadsafe(apply)
-        return done.result(timeout=60)
+        with suppress(RuntimeError):  # its loop has just ended
+            self._loop.call_soon_threadsafe(apply)
+        while self._thread.is_alive() and not done.done():
+            self._thread.join(timeout=0.02)
+        if not done.done():
+            raise ClusterError(f"{self.key.kind} {self.key.name} has just ended", status=409)
+        return done.result()
+
+    def join(self) -> None:
+        """Returns when the job is finished or stopped and nothing of it runs."""
+        self._thread.join()
 
     def stop(self, *, kill: bool = False) -> None:
         """Ends the pods, after they saved (or at once), and returns when nothing of them runs. The job can be gone on with."""
@@ -63,7 +72,7 @@ class LocalRun:
         if self._thread.is_alive():
             with suppress(RuntimeError):  # it has just ended by itself
                 self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join()
+            self.join()
 
     def _main(self) -> None:
         try:
@@ -72,15 +81,16 @@ class LocalRun:
         except JobLockedError as error:
             message = f"{self.key.kind} {self.key.name} is being run by process {error} in {self._state.root}: stop it there"
             self._stored.set_exception(ClusterError(message, status=409, retryable=False))
+        except Exception as error:  # a thread has nobody else to tell
+            self.error = str(error) or type(error).__name__
+            if self._stored.done():
+                raise
+            self._stored.set_exception(error)
 
     async def _drive(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        try:
-            self._cluster = LocalCluster(self._state)
-            stored = await self._prepare(self._cluster)
-        except Exception as error:  # noqa: BLE001 - it is raised where the job was given
-            self._stored.set_exception(error)
-            return
+        self._cluster = LocalCluster(self._state)
+        stored = await self._prepare(self._cluster)
         if stored is None:
             self._stored.set_result(None)
             return
@@ -98,8 +108,9 @@ class LocalRun:
             self._end_pods()
 
     def _end_pods(self) -> None:
-        """Whatever still runs. Nothing else is left for this thread to do, so it may block."""
-        for pod in self._cluster.store.select("Pod"):
-            process = self._cluster.process(pod)
-            process.kill()
+        """Whatever still runs, with the time to save. Nothing else is left for this thread to do, so it may block."""
+        processes = [self._cluster.process(pod) for pod in self._cluster.store.select("Pod")]
+        for process in processes:
+            process.kill() if self._kill else process.terminate()
+        for process in processes:
             process.wait()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from kubetune.api import parse_status
+from kubetune.api import Phase, parse_status
 from kubetune.client.errors import NotFoundError, WaitTimeoutError
 from kubetune.client.jobs import Jobs
 from kubetune.client.pause import pause
 from kubetune.client.targets import Target, typed_name
 from kubetune.cluster import ClusterError, Manifest
+from kubetune.controller.observe import retry_wanted
 
 FIRST_LOOK, LONGEST_LOOK, GROWTH = 0.5, 5.0, 1.4
 """Seconds between two looks at a job: soon after something changed, then ever less often."""
@@ -59,8 +60,9 @@ def wait(jobs: Jobs, job: Manifest, *, timeout: float | None, show: Callable[[Ma
 
 
 def over(job: Manifest) -> bool:
-    phase = parse_status(job.get("status") or {}).phase
-    return phase is not None and phase.finished
+    """Finished, and nobody has asked for another attempt that the operator has not made yet."""
+    status = parse_status(job.get("status") or {})
+    return status.phase is not None and status.phase.finished and not (status.phase is Phase.FAILED and retry_wanted(job, status))
 
 
 def look(jobs: Jobs, job: Manifest) -> Manifest:

@@ -128,14 +128,14 @@ class KubernetesApi:
     def lines(self, request: Request) -> Iterator[str]:
         """The answer line by line as it comes, for as long as the server sends any; one try. Raises ClusterError.
 
-        A line that the connection broke off in is left out: whoever asks again gets it whole.
+        Each with its newline; without one the server ended in the middle of a line, or the text does.
         """
         response = self._sent(request, preload=False)
         rest = b""
         try:
-            for chunk in response.stream(STREAM_BYTES, decode_content=True):
+            for chunk in response.stream(STREAM_BYTES, decode_content=False):
                 *whole, rest = (rest + chunk).split(b"\n")
-                yield from (line.decode(errors="replace") for line in whole)
+                yield from (line.decode(errors="replace") + "\n" for line in whole)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ClusterError(f"{request}: {error}") from error
         finally:

@@ -34,11 +34,18 @@ def next_status(observed: Observation, decision: Decision, now: datetime) -> Job
             "final_checkpoint": decision.final_checkpoint or before.final_checkpoint,
             "failure": failure,
             "goodput": goodput(observed, attempts, now),
-            "start_time": (now if reopened else before.start_time) or (attempts[0].started if attempts else None),
+            "start_time": start_time(before, attempts, now, reopened=reopened),
             "completion_time": (before.completion_time or now) if phase.finished else None,
         }
     )
     return bounded(status)
+
+
+def start_time(before: JobStatus, attempts: tuple[Attempt, ...], now: datetime, *, reopened: bool) -> datetime | None:
+    """Of the first attempt; of a job that Failed and is tried once more, of the one that is made for that."""
+    if reopened:
+        return attempts[-1].started if attempts and attempts[-1].ended is None else now
+    return before.start_time or (attempts[0].started if attempts else None)
 
 
 def fixed_hash(observed: Observation) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from kubetune.cluster import ClusterError, Manifest
@@ -21,8 +22,9 @@ class Store:
         self._root = root
         self._objects: dict[Key, Manifest] = {}
         for file in sorted(root.glob("*/*/*.json")):
-            manifest = _read(file)
-            self._objects[_key(manifest)] = manifest
+            with suppress(FileNotFoundError):  # another process's, and deleted meanwhile
+                manifest = _read(file)
+                self._objects[_key(manifest)] = manifest
         self.version = max((int(o["metadata"]["resourceVersion"]) for o in self._objects.values()), default=0)
         """The last resourceVersion that was given: it differs as soon as anything changed."""
 
