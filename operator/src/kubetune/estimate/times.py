@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from kubetune.estimate.figures import Figure
+from kubetune.estimate.figures import Basis, Figure
 from kubetune.estimate.osft import svd_operations
 from kubetune.estimate.plan import Assumptions, Plan
 from kubetune.estimate.shape import ModelShape
@@ -37,7 +37,7 @@ def svd(plan: Plan) -> list[Figure]:
     which = f"{len(last)} of {len(targets)} matrices on the last rank"
     formula = f"{work:.2g} operations (6mn² + 20n³), {which}, at {slow / GB:g} to {fast / GB:g} GFLOP/s; later from the cache"
     source = "Golub and Van Loan, Matrix Computations, fig. 8.6.1; docs/library.md"
-    basis = "measured" if plan.device == "cpu" else "assumed"
+    basis: Basis = "measured" if plan.device == "cpu" else "assumed"
     return [
         Figure(
             "decomposing, once",

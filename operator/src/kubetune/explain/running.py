@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from kubetune.api.status import Phase
+from kubetune.api.status import JobStatus, Phase
 from kubetune.explain.commands import Commands
 from kubetune.explain.evidence import Evidence
 from kubetune.explain.finding import Finding, Severity
@@ -51,23 +51,21 @@ def succeeded(evidence: Evidence, commands: Commands) -> Iterator[Finding]:
         return
     checkpoint = evidence.status.final_checkpoint
     said = f"finalCheckpoint: {checkpoint.uri}, step {checkpoint.step}, verified" if checkpoint else "no final checkpoint is listed"
-    took = (
-        span((evidence.status.completion_time - evidence.status.start_time).total_seconds())
-        if finished_times(evidence)
-        else "an unknown time"
-    )
     yield Finding(
         Severity.FINE,
         "Succeeded",
         "it has Succeeded: the last step was done and its checkpoint verified",
-        (said, f"after {took}, with {evidence.status.restarts} restarts"),
+        (said, f"after {duration(evidence.status)}, with {evidence.status.restarts} restarts"),
         "use the checkpoint; resumeFrom.jobRef starts the next job from it",
         commands.describe(),
     )
 
 
-def finished_times(evidence: Evidence) -> bool:
-    return evidence.status.completion_time is not None and evidence.status.start_time is not None
+def duration(status: JobStatus) -> str:
+    """From the first start to the end."""
+    if status.completion_time is None or status.start_time is None:
+        return "an unknown time"
+    return span((status.completion_time - status.start_time).total_seconds())
 
 
 def standing_still(evidence: Evidence, commands: Commands) -> Iterator[Finding]:
