@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +66,25 @@ def test_the_workflow_runs_commands_that_are_there(jobs: Path, bad: bool, code: 
     assert [run(command) for command in commands] == [code, code]
     report = next(step["run"].split(" > ")[1] for step in steps if " > " in step.get("run", ""))
     assert report in [step.get("with", {}).get("sarif_file") for step in steps]
+
+
+ONLY = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"kubernetes", "kubeflow", "kopf", "rich", "psutil", "tenacity", "prometheus_client", "torch"}:
+            raise ImportError(name)
+
+sys.meta_path.insert(0, Blocked())
+sys.argv = ["kubetune", *sys.argv[1:]]
+from kubetune.cli import main
+main()
+"""
+
+
+def test_validate_needs_no_more_than_hook_and_workflow_install() -> None:
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    assert hook["additional_dependencies"] == ["click>=8.1"]
+    done = subprocess.run([sys.executable, "-c", ONLY, "validate", str(GOOD)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"{GOOD}: SFTJob default/sft-minimal is valid\n"), done.stderr

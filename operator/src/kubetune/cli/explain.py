@@ -15,7 +15,6 @@ from kubetune.api import KINDS
 from kubetune.cli.documents import read_documents
 from kubetune.cli.errors import UserError
 from kubetune.cli.sources import Found, Wanted, as_user_errors, from_cluster, from_state_dir
-from kubetune.client.targets import kind_named
 from kubetune.cluster import Manifest
 from kubetune.explain import Commands, Finding, Seen, Severity, evidence_of, explain
 
@@ -79,6 +78,8 @@ def named_by(options: Options) -> Named:
         return Named(None, options.namespace, name)
     if options.target.endswith((".yaml", ".yml", ".json")):
         raise UserError(f"{options.target} does not exist; check the path, or write a job's name")
+    from kubetune.client.targets import kind_named  # with it comes the Kubernetes client, which takes a second
+
     with as_user_errors():
         return Named(kind_named(kind), options.namespace, name)
 
