@@ -99,7 +99,9 @@ def unmounted(held: list[PodState], evidence: Evidence, commands: Commands) -> I
         return
     names = {f"Pod/{pod.name}" for pod in silent}
     mounts = [event for event in evidence.warnings(*VOLUMES) if event.about in names]
-    said = (f"{listed([pod.name for pod in silent])}: created {ago(evidence, silent[0].created)}, no container runs yet",)
+    said: tuple[str, ...] = (
+        f"{listed([pod.name for pod in silent])}: created {ago(evidence, silent[0].created)}, no container runs yet",
+    )
     if mounts:
         title, remedy, reason = "a volume cannot be mounted", "the event says which, and why", mounts[-1].reason
         said = (*said, f"event {reason}: {mounts[-1].message}")
