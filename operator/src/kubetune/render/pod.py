@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubernetes.client import (
+from kubetune.api import Job
+from kubetune.cluster import REPORTER
+from kubetune.render.contract import build_contract
+from kubetune.render.labels import attempt_labels
+from kubetune.render.models import (
     V1Container,
     V1ContainerPort,
     V1EnvFromSource,
@@ -15,11 +19,6 @@ from kubernetes.client import (
     V1SecretEnvSource,
     V1Toleration,
 )
-
-from kubetune.api import Job
-from kubetune.cluster import REPORTER
-from kubetune.render.contract import build_contract
-from kubetune.render.labels import attempt_labels
 from kubetune.render.plan import AttemptPlan, RenderSettings
 from kubetune.render.resources import container_resources, omp_num_threads
 from kubetune.render.security import container_security, pod_security, sidecar_security

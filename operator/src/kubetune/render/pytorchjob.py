@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from typing import Any, cast
 
 import yaml
-from kubeflow.training.models import (
-    KubeflowOrgV1PyTorchJob,
-    KubeflowOrgV1PyTorchJobSpec,
-    KubeflowOrgV1ReplicaSpec,
-    KubeflowOrgV1RunPolicy,
-)
-from kubernetes.client import ApiClient, V1ObjectMeta, V1OwnerReference
+from kubernetes.client import ApiClient
 
 from kubetune.api import Job
 from kubetune.api.base import API_VERSION
 from kubetune.api.identity import procs_per_node, pytorchjob_name
 from kubetune.cluster import Manifest
 from kubetune.render.labels import attempt_labels, queue_labels
+from kubetune.render.models import (
+    KubeflowOrgV1PyTorchJob,
+    KubeflowOrgV1PyTorchJobSpec,
+    KubeflowOrgV1ReplicaSpec,
+    KubeflowOrgV1RunPolicy,
+    V1ObjectMeta,
+    V1OwnerReference,
+)
 from kubetune.render.plan import AttemptPlan, RenderSettings
 from kubetune.render.pod import pod_template
 
@@ -38,7 +41,13 @@ def render_pytorchjob(job: Job, attempt: AttemptPlan, settings: RenderSettings) 
             run_policy=run_policy(job),
         ),
     )
-    return cast("Manifest", ApiClient().sanitize_for_serialization(pytorchjob))
+    return cast("Manifest", serializer().sanitize_for_serialization(pytorchjob))
+
+
+@cache
+def serializer() -> ApiClient:
+    """It connects to nothing; making it takes longer than what it does."""
+    return ApiClient()
 
 
 def to_yaml(manifest: Manifest) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubernetes.client import V1Capabilities, V1SecurityContext
-
+from kubetune.render.models import (
+    V1Capabilities,
+    V1SecurityContext,
+)
 from kubetune.render.plan import RenderSettings
 
 

@@ -7,17 +7,16 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from kubernetes.client import (
+from kubetune.api import Job
+from kubetune.api.uri import parse_uri
+from kubetune.render.contract import model_uri
+from kubetune.render.models import (
     V1ConfigMapVolumeSource,
     V1EmptyDirVolumeSource,
     V1PersistentVolumeClaimVolumeSource,
     V1Volume,
     V1VolumeMount,
 )
-
-from kubetune.api import Job
-from kubetune.api.uri import parse_uri
-from kubetune.render.contract import model_uri
 from kubetune.render.paths import claim_dir, configmap_dir
 from kubetune.render.plan import AttemptPlan, RenderSettings
 from kubetune.render.resources import limit
