@@ -119,6 +119,13 @@ def test_another_job_of_the_name_is_a_conflict_that_names_what_differs():
         c.submit(DOCUMENT | {"spec": SPEC | {"nodes": 2}})
 
 
+def test_a_default_that_the_api_server_filled_in_makes_no_other_job():
+    c, there = client()
+    c.submit(DOCUMENT)
+    there.jobs["SFTJob", "ml", "new"]["spec"]["nodes"] = 1
+    assert c.submit(DOCUMENT).uid == "uid-new"
+
+
 def test_a_job_that_was_suspended_is_still_the_same():
     c, _ = client()
     c.submit(DOCUMENT)
