@@ -122,7 +122,8 @@ images: $(READY) ## The images that e2e runs, once for one content, into ~/.cach
 e2e: programs images ## The images in pods on two real nodes, from the images on; needs root and Debian's containerd, buildah ... (docs/nodes.md)
 	$(TEST_ENV) $(BIN)/pytest -q -m e2e tests/e2e
 
-bench: $(READY) ## Bursts of jobs beside Kubeflow's operators, and 10,000 at rest; writes docs/benchmarks.md (N=20: a quick look)
+bench: programs ## Bursts of jobs beside Kubeflow's operators, and 10,000 at rest; writes docs/benchmarks.md (N=20: a quick look)
+	@$(BIN)/python -m e2e.cluster.binaries trainer-controller-manager jobset > /dev/null
 	@$(BIN)/python -m e2e.bench $(if $(N),--jobs $(N) --rest $(N) --rest-seconds 20,--write docs/benchmarks.md)
 
 bench-data: $(READY) ## What the data check of a million rows and tokenising cost, as a table (docs/data.md)

@@ -1,4 +1,4 @@
-"""python -m e2e.bench [--jobs N ...] [--rest N] [--write FILE]: see docs/benchmarks.md"""
+"""python -m e2e.bench [--jobs N ...] [--rest N] [--write FILE] [--gather]: see docs/benchmarks.md"""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.table import Table as RichTable
 
 from e2e.bench.burst import Burst, burst
 from e2e.bench.programs import ROOT, control
+from e2e.bench.records import Record, keep, kept, newest
 from e2e.bench.rest import Rest, rest
 from e2e.bench.tables import markdown, tables
 from e2e.bench.workloads import WORKLOADS
@@ -22,31 +23,38 @@ from e2e.cluster import binaries, operators
 
 SECONDS = "5s"
 CRDS = "manifests/base/crds"
+RECORDS = ROOT / ".kubetune" / "bench" / "records.jsonl"
 INTRODUCTION = ROOT / "e2e" / "bench" / "introduction.md"
 
 
 def main() -> int:
     given = options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
-    bursts: list[Burst] = []
-    rests: list[Rest] = []
-    for jobs in given.jobs:
+    run = datetime.now(UTC).isoformat(timespec="seconds")
+    records: list[Record] = []
+
+    def done(measured: Burst | Rest) -> None:
+        records.append(Record(run, os.getloadavg(), measured))
+        keep(RECORDS, records[-1])
+
+    for jobs in () if given.gather else given.jobs:
         for name in given.only:
             say(f"{jobs} jobs as {name}")
             workload = WORKLOADS[name]
             with control(pods=2 * jobs) as bench:
                 bench.start(*reversed(workload.programs))
-                bursts.append(burst(bench, workload, jobs, SECONDS, given.limit))
-            say(f"all Succeeded after {bursts[-1].done:.1f} s")
-    for jobs in given.rest:
+                measured = burst(bench, workload, jobs, SECONDS, given.limit)
+            done(measured)
+            say(f"all Succeeded after {measured.done:.1f} s")
+    for jobs in () if given.gather else given.rest:
         say(f"{jobs} finished jobs at rest")
         with control() as bench:
             crds = binaries.module_dir("training-operator", operators.TRAINING_MODULE) / CRDS
             operators.apply_crds(bench.plane, operators.crds_of(crds))
-            rests.append(rest(bench, jobs, given.rest_seconds))
-    show(bursts, rests)
+            done(rest(bench, jobs, given.rest_seconds))
+    show(records)
     if given.write:
-        write(given.write, bursts, rests)
+        write(given.write, newest(kept(RECORDS)))
     return 0
 
 
@@ -60,7 +68,8 @@ def options() -> argparse.Namespace:
     add("--rest", type=int, nargs="*", default=[10_000], help="finished jobs that an operator finds when it starts")
     add("--rest-seconds", type=float, default=330.0, help="for which it is watched then: more than one sweep")
     add("--limit", type=float, default=1800.0, help="seconds after which a burst has failed")
-    add("--write", type=Path, help="Markdown file to write")
+    add("--write", type=Path, help="Markdown file to write, of the newest run that measured most of each size")
+    add("--gather", action="store_true", help="measure nothing; with --write: of the runs that are on record")
     return parser.parse_args()
 
 
@@ -68,9 +77,9 @@ def say(text: str) -> None:
     print(f"==> {datetime.now(UTC):%H:%M:%S} {text}", file=sys.stderr, flush=True)
 
 
-def show(bursts: list[Burst], rests: list[Rest]) -> None:
+def show(records: list[Record]) -> None:
     console = Console()
-    for table in tables(bursts, rests):
+    for table in tables(records):
         shown = RichTable(title=table.title, title_justify="left")
         for head in table.heads:
             shown.add_column(head, justify="right" if head not in ("as", "by", "program") else "left")
@@ -79,12 +88,10 @@ def show(bursts: list[Burst], rests: list[Rest]) -> None:
         console.print(shown)
 
 
-def write(file: Path, bursts: list[Burst], rests: list[Rest]) -> None:
-    """The introduction, where and when it was measured, the tables."""
-    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
-    where = f"Measured {datetime.now(UTC):%Y-%m-%d} on {os.cpu_count()} cores ({platform.machine()}, Linux {platform.release()})"
-    text = f"{INTRODUCTION.read_text()}\n{where};\nload averages at the end {load} (1, 5 and 15 minutes).\n\n"
-    file.write_text(text + markdown(tables(bursts, rests)))
+def write(file: Path, records: list[Record]) -> None:
+    """The introduction, where it was measured, the tables."""
+    where = f"Measured on {os.cpu_count()} cores ({platform.machine()}, Linux {platform.release()})."
+    file.write_text(f"{INTRODUCTION.read_text()}\n{where}\n\n" + markdown(tables(records)))
     say(f"written: {file}")
 
 

@@ -14,6 +14,9 @@ from e2e.bench.workloads import TRAINJOB, Workload, runtime
 from kubetune.cluster import REPORTER
 
 POLL_SECONDS = 0.05
+KNOWN_TRIES = 200
+"""Of 0.05 s."""
+
 SETTLE_SECONDS = 2.0
 """After the end: events are written last."""
 
@@ -90,6 +93,21 @@ def prepare(client: Client, namespace: str, workload: Workload, seconds: str) ->
     client.send("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts", account)
     if workload.name == TRAINJOB:
         client.send("POST", f"{workload.api}/namespaces/{namespace}/trainingruntimes", runtime(namespace, seconds))
+        until_known(client, workload, namespace, seconds)
+
+
+def until_known(client: Client, workload: Workload, namespace: str, seconds: str) -> None:
+    """Trainer's webhook refuses jobs whose runtime has not reached its cache yet. Raises the last refusal."""
+    probe = workload.manifest(namespace, "probe", seconds)
+    for tries_left in reversed(range(KNOWN_TRIES)):
+        try:
+            client.send("POST", f"{workload.path(namespace)}?dryRun=All", probe)
+        except RuntimeError:
+            if not tries_left:
+                raise
+            time.sleep(POLL_SECONDS)
+        else:
+            return
 
 
 def watch(client: Client, namespace: str, workload: Workload) -> tuple[Seen, Seen, Seen]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from e2e.bench.audit import PARTS
 from e2e.bench.burst import Burst
+from e2e.bench.records import Record
 from e2e.bench.rest import Rest
 from e2e.bench.workloads import KUBETUNE, PYTORCHJOB
 
@@ -21,9 +22,25 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
-def tables(bursts: Sequence[Burst], rests: Sequence[Rest]) -> list[Table]:
-    found = [times(bursts), ratios(bursts), programs(bursts), writes(bursts), at_rest(rests)]
+def tables(records: Sequence[Record]) -> list[Table]:
+    bursts = [r.measured for r in records if isinstance(r.measured, Burst)]
+    rests = [r.measured for r in records if isinstance(r.measured, Rest)]
+    found = [times(bursts), ratios(bursts), programs(bursts), writes(bursts), at_rest(rests), runs(records)]
     return [table for table in found if table.rows]
+
+
+def runs(records: Iterable[Record]) -> Table:
+    """When each was measured, and how busy the machine was when it was done."""
+    rows = [
+        (
+            str(r.measured.jobs),
+            r.measured.workload if isinstance(r.measured, Burst) else "at rest",
+            r.run,
+            ", ".join(f"{each:.1f}" for each in r.load),
+        )
+        for r in records
+    ]
+    return Table("When", ("jobs", "as", "run that began at", "load averages at its end (1, 5, 15 min)"), tuple(rows))
 
 
 def times(bursts: Iterable[Burst]) -> Table:

@@ -167,8 +167,12 @@ def version_flags(program: Program) -> list[str]:
 def module_dir(program: str, module: str) -> Path:
     """Where Go keeps that module's files (CRDs and webhook manifests are read from there)."""
     require_go()
+    where = TOOLS / PROGRAMS[program].module
     command = ["go", "list", "-m", "-f", "{{.Dir}}", module]
-    return Path(subprocess.check_output(command, cwd=TOOLS / PROGRAMS[program].module, text=True).strip())
+    if not (found := subprocess.check_output(command, cwd=where, text=True).strip()):  # not on this machine yet
+        subprocess.run(["go", "mod", "download", module], cwd=where, check=True)
+        found = subprocess.check_output(command, cwd=where, text=True).strip()
+    return Path(found)
 
 
 def build_missing(names: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attack_records import Refused
 from reporting import OPERATOR, REPORTER, Lab, checkpoint, report, say, until
 
 from kubetune.cluster import ClusterError
@@ -128,16 +129,17 @@ FORBIDDEN = {
 
 
 @pytest.mark.parametrize("what", FORBIDDEN)
-def test_what_the_operator_cannot_do(lab: Lab, what: str):
+def test_what_the_operator_cannot_do(lab: Lab, what: str, refused: Refused):
     lab.job("teach")
     request = FORBIDDEN[what]
     request = Request(request.method, request.path.format(lab.namespace), body=request.body, content=request.content)
     with pytest.raises(ClusterError, match=r"forbidden|cannot") as caught:
         lab.as_account(lab.token(OPERATOR[1], namespace=OPERATOR[0])).json(request)
     assert caught.value.status == 403
+    refused("operator", what, caught.value)
 
 
-def test_the_binding_that_is_the_operators_own_cannot_be_of_another_role(lab: Lab):
+def test_the_binding_that_is_the_operators_own_cannot_be_of_another_role(lab: Lab, refused: Refused):
     """Deleted by somebody and made anew as cluster-admin's: nobody gives what he does not hold."""
     group = "rbac.authorization.k8s.io"
     path = f"/apis/{group}/v1/namespaces/{lab.namespace}/rolebindings/{REPORTER}"
@@ -150,7 +152,8 @@ def test_the_binding_that_is_the_operators_own_cannot_be_of_another_role(lab: La
         "subjects": [{"kind": "ServiceAccount", "name": OPERATOR[1], "namespace": OPERATOR[0]}],
     }
     query = {"fieldManager": "kubetune", "force": "true"}
-    with pytest.raises(ClusterError, match="attempting to grant RBAC permissions not currently held"):
+    with pytest.raises(ClusterError, match="attempting to grant RBAC permissions not currently held") as caught:
         lab.as_account(lab.token(OPERATOR[1], namespace=OPERATOR[0])).json(
             Request("PATCH", path, query, binding, "application/apply-patch+yaml")
         )
+    refused("operator", "binding its own account to cluster-admin", caught.value)

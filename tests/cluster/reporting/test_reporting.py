@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attack_records import Refused
 from reporting import REPORTER, Lab, body, checkpoint, report, say
 
 from kubetune.api.crd import UNSEEN
@@ -18,6 +19,8 @@ from kubetune_trainer.api_report import ReportError, apply_body, apply_path
 from kubetune_trainer.contract import JobIdentity
 
 pytestmark = pytest.mark.cluster
+
+TRAINER = "trainer's pod"
 
 
 @pytest.mark.parametrize(("kind", "algorithm"), [("SFTJob", "sft"), ("OSFTJob", "osft")])
@@ -145,7 +148,7 @@ ATTACKS: dict[str, tuple[Callable[[Scene], None], str]] = {
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_what_a_trainer_must_not_do(scene: Scene, attack: str):
+def test_what_a_trainer_must_not_do(scene: Scene, attack: str, refused: Refused):
     do, refusal = ATTACKS[attack]
     jobs = (scene.own, scene.other, scene.namesake)
     before = [scene.lab.get(job) for job in jobs]
@@ -156,38 +159,44 @@ def test_what_a_trainer_must_not_do(scene: Scene, attack: str):
     assert [scene.lab.get(job) for job in jobs] == before
     scene.apply(scene.own, **STEP)  # and what it may, it still may
     assert scene.lab.status(scene.own)["progress"] == {"step": 9}
+    refused(TRAINER, attack, caught.value)
 
 
-def test_the_status_of_a_job_in_another_namespace(scene: Scene, kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory):
+def test_the_status_of_a_job_in_another_namespace(
+    scene: Scene, kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory, refused: Refused
+):
     """Where a job of the same name has a master of the same name."""
     elsewhere = Lab(kubeconfig, f"{scene.lab.namespace}-2", tmp_path_factory.mktemp("elsewhere"))
     elsewhere.open()
     try:
         theirs = elsewhere.job("teach")
-        with pytest.raises(ReportError, match=r"403 .* cannot patch resource"):
+        with pytest.raises(ReportError, match=r"403 .* cannot patch resource") as caught:
             scene.apply(theirs, **STEP)
         assert "progress" not in elsewhere.status(theirs)
+        refused(TRAINER, "the status of a job of the same name in another namespace", caught.value)
     finally:
         elsewhere.close()
 
 
-def test_a_merge_patch_of_a_forged_phase(scene: Scene):
+def test_a_merge_patch_of_a_forged_phase(scene: Scene, refused: Refused):
     master = scene.lab.as_account(scene.lab.token(REPORTER, scene.pods["master"]))
     path = f"{jobs_path('SFTJob', scene.lab.namespace)}/teach/status"
     patch = Request("PATCH", path, {"fieldManager": REPORTER}, {"status": {"phase": "Succeeded"}}, "application/merge-patch+json")
-    with pytest.raises(ClusterError, match=r"status\.progress and status\.checkpoints alone"):
+    with pytest.raises(ClusterError, match=r"status\.progress and status\.checkpoints alone") as caught:
         master.json(patch)
     assert scene.lab.status(scene.own)["phase"] == "Running"
+    refused(TRAINER, "a forged phase, by merge patch", caught.value)
 
 
 READS = ("/api/v1/namespaces/{}/secrets", "/api/v1/namespaces/{}/pods", "/apis/kubetune.dev/v1alpha1/namespaces/{}/sftjobs")
 
 
 @pytest.mark.parametrize("path", READS)
-def test_a_master_reads_nothing(scene: Scene, path: str):
+def test_a_master_reads_nothing(scene: Scene, path: str, refused: Refused):
     master = scene.lab.as_account(scene.lab.token(REPORTER, scene.pods["master"]))
-    with pytest.raises(ClusterError, match="forbidden"):
+    with pytest.raises(ClusterError, match="forbidden") as caught:
         master.json(Request("GET", path.format(scene.lab.namespace)))
+    refused(TRAINER, f"reading {path.rpartition('/')[2]}", caught.value)
 
 
 def test_an_account_of_the_users_own_reports_once_it_is_bound(lab: Lab):

@@ -23,6 +23,7 @@ def test_each_silence_is_a_fault_beyond_its_limit(pulse, fault):
 def test_it_is_ready_when_it_is_warm_and_well():
     assert list(unready(Pulse(**WELL), NOW, Limits())) == []
     assert list(unready(Pulse(**WELL | {"warm": False}), NOW, Limits())) == ["the jobs were not listed yet"]
+    assert list(unready(Pulse(**WELL | {"watched": False}), NOW, Limits())) == ["the watches have not begun yet"]
     assert len(list(unready(Pulse(**WELL | {"contact": 0.0}), NOW, Limits()))) == 1
 
 

@@ -55,6 +55,40 @@ def test_a_sweep_goes_on_where_one_kind_cannot_be_listed():
     assert waiting(operator) == {"b"}
 
 
+def test_the_first_sweep_does_not_wait_for_the_watch_with_what_is_not_over():
+    done = job(name="done", uid=OTHER_UID) | {"status": {"phase": "Succeeded", "observedGeneration": 1}}
+    operator = leading(Listing(done, job(name="new")))
+    asyncio.run(operator.sweep(first=True))
+    assert waiting(operator) == {"new"}
+    asyncio.run(operator.sweep())
+    assert waiting(operator) == {"new", "done"}
+
+
+def test_one_that_leads_a_moment_after_the_first_sweep_has_its_jobs_without_the_watch():
+    cluster = Listing(job(name="a"))
+    operator = leading(cluster, selector="team=a")
+    operator.leading = False
+    asyncio.run(operator.sweep(first=True))
+    assert waiting(operator) == set()
+    run_until(operator, lambda: len(cluster.children) == 1)
+    assert set(cluster.children) == {"a-sft-1"}
+
+
+def test_the_first_look_is_waited_for_and_no_longer_than_said():
+    cluster = Listing(job(name="a"))
+    operator = Operator(cluster, OperatorSettings(CONTROLLER))
+
+    async def main() -> None:
+        await operator.first_look(0.01)  # nothing looks yet
+        running = asyncio.create_task(operator.run())
+        await operator.first_look(DEADLINE)
+        assert Key("SFTJob", "default", "a") in operator.jobs
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(main())
+
+
 def test_a_standby_lists_and_remembers_but_has_no_work():
     operator = leading(Listing(job(name="a")))
     operator.leading = False

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import kopf
+from kopf._cogs.structs.references import Insights  # what kopf.run(insights=...) takes; kopf gives it no public name
 
 from kubetune.api.base import GROUP, VERSION
 from kubetune.cluster import JOB_KIND, JOB_NAME, MANAGED_BY
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 3.0
 RELEASE_SECONDS = 1.0
+FIRST_LOOK_SECONDS = 15.0
 
 
 class Shared(kopf.Memo):
@@ -59,12 +61,14 @@ async def start(settings: kopf.OperatorSettings, memo: Any, **_: Any) -> None:
     own = memo.get("settings") or settings_from_environment()
     configure(settings, own.selector)
     memo.operator, memo.elector = assemble(own)
+    memo.operator.watched = memo.insights.ready_resources.is_set
     try:
         memo.server = serve(memo.operator, own)
     except OSError as error:
         raise kopf.PermanentError(str(error)) from error
     memo.task = asyncio.create_task(memo.operator.run())
     memo.task.add_done_callback(give_up)
+    await memo.operator.first_look(FIRST_LOOK_SECONDS)  # kopf's first list of thousands keeps the loop busy for half a minute
 
 
 def give_up(task: asyncio.Task[None]) -> None:
@@ -151,8 +155,9 @@ def run_operator(settings: OperatorSettings) -> None:
     Raises what kopf raises where it cannot start.
     """
     namespaces: Sequence[str] = settings.namespaces
-    memo = Shared(settings=settings)
-    kopf.run(clusterwide=not namespaces, namespaces=list(namespaces), standalone=True, memo=memo)
+    insights = Insights()
+    memo = Shared(settings=settings, insights=insights)
+    kopf.run(clusterwide=not namespaces, namespaces=list(namespaces), standalone=True, insights=insights, memo=memo)
     if not memo.get("drained"):
         logger.warning("ended with requests under way")
     failed = not memo.task.cancelled() and memo.task.exception()

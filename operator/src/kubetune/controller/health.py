@@ -42,6 +42,9 @@ class Pulse:
     warm: bool = False
     """All jobs were listed once."""
 
+    watched: bool = True
+    """The watches have begun: from then on a new job is noticed at once, and kopf outlives an API server that is away."""
+
 
 def faults(pulse: Pulse, now: float, limits: Limits) -> Iterator[str]:
     """Why the process should be started anew; nothing if it is well."""
@@ -59,6 +62,8 @@ def unready(pulse: Pulse, now: float, limits: Limits) -> Iterator[str]:
     """Why it cannot act, nor take over, yet."""
     if not pulse.warm:
         yield "the jobs were not listed yet"
+    if not pulse.watched:
+        yield "the watches have not begun yet"
     yield from faults(pulse, now, limits)
 
 

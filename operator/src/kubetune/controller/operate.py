@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -51,11 +51,14 @@ class Operator:
         self.queue = WorkQueue(self._reconcile, error_seconds=settings.controller.error_seconds)
         self.jobs = KnownJobs() if jobs is None else jobs  # an empty one is false
         self.metrics = metrics or Metrics(self.jobs)
+        self.watched: Callable[[], bool] = lambda: True
+        """Have the watches begun? Asked from any thread."""
         self.leading = False
         self.limits = health.Limits(contact=settings.contact_seconds)
         self._watching = health.Watching()
         self._beat = self._contact = self._event = time.monotonic()
         self._swept: float | None = None
+        self._looked = asyncio.Event()  # the first sweep has ended, whole or not
         self.metrics.queue_depth.set_function(lambda: self.queue.depth)
         self.metrics.watch_age.set_function(lambda: time.monotonic() - self._event)
         self.metrics.sweep_age.set_function(lambda: time.monotonic() - (self._swept or float("-inf")))
@@ -67,6 +70,12 @@ class Operator:
             group.create_task(self._sweep_for_ever())
             group.create_task(self._beat_for_ever())
             group.create_task(self._probe_for_ever())
+
+    async def first_look(self, seconds: float) -> None:
+        """Returns after the first sweep, or after so long: until then nothing but it should keep the process busy."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._looked.wait()
 
     async def drain(self, seconds: float) -> bool:
         """Ends what is under way and begins nothing. False if that took too long: then something may still be written."""
@@ -119,7 +128,8 @@ class Operator:
         return health.unready(self._pulse(), time.monotonic(), self.limits)
 
     def _pulse(self) -> health.Pulse:
-        return health.Pulse(self._beat, self._contact, self.queue.owes_since, self._watching.blind, warm=self._swept is not None)
+        blind, warm = self._watching.blind, self._swept is not None
+        return health.Pulse(self._beat, self._contact, self.queue.owes_since, blind, warm, self.watched())
 
     async def _lead(self) -> None:
         self.leading = True
@@ -160,39 +170,46 @@ class Operator:
             await asyncio.sleep(PROBE_SECONDS)
 
     async def _sweep_for_ever(self) -> None:
-        """The first only looks: the watch begins with a list of its own, and each job in it is news."""
+        """The first leaves what is over to the watch: it begins with a list of its own, and each job in it is news."""
         while True:
-            whole = await self.sweep(look_only=self._swept is None)
+            whole = await self.sweep(first=not self._looked.is_set())
+            self._looked.set()
             if whole:
                 self._swept = time.monotonic()
             soon = self._watching.owes or not whole
             await asyncio.sleep(min(SECOND_LOOK_SECONDS if soon else self._settings.sweep_seconds, self._settings.sweep_seconds))
 
-    async def sweep(self, *, look_only: bool = False) -> bool:
-        """Puts every job into the queue about which something may be left to do.
+    async def sweep(self, *, first: bool = False) -> bool:
+        """Puts every job into the queue about which something may be left to do; the `first` time those that are not over.
 
+        They need not wait until the watch has told of thousands that are: a page of a list is quicker than kopf's handlers.
+        What the watch knows is compared with later lists: it begins after this one.
         False if something could not be listed: it is next time.
         """
-        known, jobs, behind, whole = self.jobs.uids(), list[Seen](), dict[str, str](), True
+        known, behind, whole = self.jobs.uids(), dict[str, str](), True
         for kind in PLURALS:
             for namespace in self._settings.namespaces or (None,):
                 try:
                     async for manifest in self._cluster.list_jobs(kind, namespace):
                         uid, job = manifest["metadata"]["uid"], seen(kind, manifest)
                         known.discard(uid)
-                        if not self.jobs.settled(uid, job):
-                            jobs.append(job)
+                        if not first:
+                            self._listed(uid, job)
+                        elif not job.finished:
+                            self.jobs.update(uid, job)  # for whoever begins to lead only now
+                            self._listed(uid, job)
                         if self.jobs.version(uid) != job.version:  # or newer than this list: a second one will tell
                             behind[uid] = job.version
                 except ClusterError as error:
                     logger.warning("%s could not be listed: %s", kind, error)
                     whole = False
-        if whole:
+        if whole and not first:
             self._compare(known, behind)
-        if self.leading and not look_only:
-            for job in jobs:
-                self.queue.add(job.key, background=job.finished)
         return whole
+
+    def _listed(self, uid: str, job: Seen) -> None:
+        if self.leading and not self.jobs.settled(uid, job):
+            self.queue.add(job.key, background=job.finished)
 
     def _compare(self, gone: set[str], behind: dict[str, str]) -> None:
         for uid in gone:
