@@ -48,10 +48,9 @@ def test_a_job_from_submission_to_its_end(client: Client, namespace: Namespace, 
         there.report(progress={"step": 7, "totalSteps": 10, "loss": 1.5, "updatedTime": now()}, checkpoints=[checkpoint(6)])
         assert [each.step for each in job.checkpoints()] == [6]
         assert "7/10" in job.refresh()._repr_html_()
-        over_the_line = Client(line.kubeconfig(namespace.kubeconfig, tmp_path), namespace=namespace.name)
-        waiting = threads.submit(over_the_line.wait, "teach", timeout=150)
-        until(lambda: line._open, "it looks at the job")
+        over_the_line = Client(line.kubeconfig(namespace.kubeconfig, tmp_path), namespace=namespace.name).get("teach")
         line.cut()
+        waiting = threads.submit(over_the_line.wait, timeout=300)
         there.end(1, reached_end())
         there.wait("Succeeded")
         assert not waiting.done()

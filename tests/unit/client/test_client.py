@@ -186,6 +186,14 @@ def test_wait_survives_what_happens_to_the_cluster_and_ends_with_the_job(quick):
     assert quick[0] < quick[3], "it looks ever less often while nothing changes"
 
 
+def test_a_handle_waits_though_the_cluster_is_away_from_the_start(quick):
+    c, there = client(job(phase="Running"))
+    handle = c.get("teach")
+    there.script = [ClusterError("connection refused"), phase("Succeeded")]
+    assert handle.wait().phase is Phase.SUCCEEDED
+    assert handle.phase is Phase.SUCCEEDED, "it saw the end, too"
+
+
 def test_wait_gives_up_where_the_cluster_refuses(quick):
     c, there = client(job(phase="Running"))
     there.script = [phase("Running"), ClusterError("forbidden", status=403, retryable=False)]
