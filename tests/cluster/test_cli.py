@@ -42,7 +42,8 @@ def test_a_job_s_life_by_commands(call, file: str, namespace: Namespace, operato
     assert call("submit", file).stdout == f"osftjob/teach submitted to namespace {namespace.name}\n"
     there = Job(namespace, "OSFTJob", "teach")
     there.wait_attempt(1)
-    assert "was there already" in call("submit", file).stdout
+    again = call("submit", file)
+    assert "was there already" in again.stdout, again.stderr
     there.report(progress={"step": 7, "totalSteps": 10, "loss": 1.5, "updatedTime": now()}, checkpoints=[checkpoint(6)])
     assert "Running" in call("get").stdout
     assert "70% (7/10)" in call("get", "osftjob/teach", "-o", "wide").stdout

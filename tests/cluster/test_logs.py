@@ -91,7 +91,7 @@ def test_a_log_that_breaks_off_in_a_line_comes_whole_and_once(namespace: Namespa
 
 def test_all_ranks_are_followed_by_the_asynchronous_client(namespace: Namespace, kubelet: KubeletLogs, gang: list[str]):
     for name in gang:
-        kubelet.parts[name] = [(at(1, "begun") + at(2, "done"), False)]
+        kubelet.parts[name] = [(at(1, "begun") + at(2, "done"), False)] * 2
         say_running(namespace, name, code=0)
 
     async def use() -> list[str]:

@@ -31,7 +31,7 @@ def test_every_cell_runs_and_shows_what_it_says(tmp_path: Path, tiny_model: Path
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
     _, submitted, waited, status, losses, checkpoint, listed = [outputs(c) for c in notebook.cells if c.cell_type == "code"]
     assert "sftjob/from-a-notebook" in submitted
-    assert "<table>" in waited
+    assert "<table" in waited
     assert "Succeeded" in waited
     assert "Succeeded 12 12 ['Succeeded']" in status
     first, last = losses.split()[-3], losses.split()[-1]

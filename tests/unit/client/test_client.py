@@ -119,6 +119,13 @@ def test_another_job_of_the_name_is_a_conflict_that_names_what_differs():
         c.submit(DOCUMENT | {"spec": SPEC | {"nodes": 2}})
 
 
+def test_a_default_that_the_api_server_filled_in_makes_no_other_job():
+    c, there = client()
+    c.submit(DOCUMENT)
+    there.jobs["SFTJob", "ml", "new"]["spec"]["nodes"] = 1
+    assert c.submit(DOCUMENT).uid == "uid-new"
+
+
 def test_a_job_that_was_suspended_is_still_the_same():
     c, _ = client()
     c.submit(DOCUMENT)
@@ -177,6 +184,14 @@ def test_wait_survives_what_happens_to_the_cluster_and_ends_with_the_job(quick):
     assert c.wait("teach").phase is Phase.SUCCEEDED
     assert len(quick) == 5
     assert quick[0] < quick[3], "it looks ever less often while nothing changes"
+
+
+def test_a_handle_waits_though_the_cluster_is_away_from_the_start(quick):
+    c, there = client(job(phase="Running"))
+    handle = c.get("teach")
+    there.script = [ClusterError("connection refused"), phase("Succeeded")]
+    assert handle.wait().phase is Phase.SUCCEEDED
+    assert handle.phase is Phase.SUCCEEDED, "it saw the end, too"
 
 
 def test_wait_gives_up_where_the_cluster_refuses(quick):

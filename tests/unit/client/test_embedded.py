@@ -151,7 +151,7 @@ def test_a_job_of_another_process_can_be_read_not_changed(here):
     job = client.submit(document)
     until(lambda: job.status().progress is not None, "the trainer came so far")
     other = Client.local(client._jobs._state.root)  # type: ignore[attr-defined]
-    assert other.status("a").phase is Phase.RUNNING
+    until(lambda: other.status("a").phase is Phase.RUNNING, "it runs, seen from elsewhere")
     with pytest.raises(ConflictError, match="is being run by process"):
         other.suspend("a")
     assert other.submit(document).uid == job.uid

@@ -167,19 +167,21 @@ def test_a_log_that_breaks_off_is_asked_for_anew_and_no_line_comes_twice_or_is_l
         status(503, "the API server is shutting down"),
         lines(stamped(3, "d"), stamped(4, "e")),
         ended,
+        lines(stamped(4, "e"), stamped(5, "f")),  # said after the stream had ended
     ) as api:
-        assert list(followed(api, tmp_path)) == ["a", "b", "c", "d", "e"]
+        assert list(followed(api, tmp_path)) == ["a", "b", "c", "d", "e", "f"]
     asked = [each.query.get("sinceTime") for each in api.asked if each.path.endswith("/log")]
-    assert asked == [None, *["2026-01-01T12:00:02Z"] * 2, *["2026-01-01T12:00:03Z"] * 2]
+    assert asked == [None, *["2026-01-01T12:00:02Z"] * 2, *["2026-01-01T12:00:03Z"] * 2, "2026-01-01T12:00:04Z"]
+    assert ["follow" in each.query for each in api.asked if each.path.endswith("/log")] == [*[True] * 5, False]
 
 
 def test_a_log_may_end_without_a_newline(tmp_path: Path):
-    with serve(torn_line(stamped(1, "the end")), Answer(200, pod(exit_code=0))) as api:
+    with serve(*[torn_line(stamped(1, "the end")), Answer(200, pod(exit_code=0))], torn_line(stamped(1, "the end"))) as api:
         assert list(followed(api, tmp_path)) == ["the end"]
 
 
 def test_lines_of_one_instant_all_come(tmp_path: Path):
-    with serve(lines(stamped(1, "a"), stamped(1, "b")), Answer(404, {"message": "gone"})) as api:
+    with serve(lines(stamped(1, "a"), stamped(1, "b")), *[Answer(404, {"message": "gone"})] * 2) as api:
         assert list(followed(api, tmp_path)) == ["a", "b"]
 
 

@@ -61,7 +61,8 @@ def watched(client: Client, job: JobHandle, output: str) -> int:
     status, to_stderr = job.seen_status, output != "table"
     if not to_stderr or sys.stderr.isatty() or status.phase is not Phase.SUCCEEDED:
         for label, text in rows(job.manifest, status, str):
-            click.echo(f"{label:<12}{text}", err=to_stderr)
+            if label != "Checkpoint":  # its place is its URI, which the next row says
+                click.echo(f"{label or 'Checkpoint':<12}{text}", err=to_stderr)
     if to_stderr:
         print_one(job, output)
     if status.phase is Phase.SUCCEEDED:

@@ -103,24 +103,27 @@ class RemoteJobs:
 
     def log(self, pod: Manifest, *, follow: bool, tail: int | None) -> Iterator[str]:
         """Asked for anew after the last line that came, where the connection breaks before the container has ended."""
-        seen, silent_since = Seen(tail), time.monotonic()
+        seen, silent_since, last = Seen(tail), time.monotonic(), not follow
         while True:
             torn, broken = "", None
             try:
-                for line in self._api.lines(self._log_request(pod, follow=follow, query=seen.ask())):
+                for line in self._api.lines(self._log_request(pod, follow=not last, query=seen.ask())):
                     silent_since = time.monotonic()
                     torn = "" if line.endswith("\n") else line
                     yield from () if torn else seen.new(line[:-1])
             except ClusterError as error:
-                if not follow or (error.status is not None and not error.retryable):
+                if not follow or (not last and error.status is not None and not error.retryable):
                     raise
                 broken = error
-            if not follow or (broken is None and self._ended(pod)):
+            if last:
                 yield from seen.new(torn) if torn else ()  # the log itself ends without a newline
                 return
             if broken and time.monotonic() - silent_since > LOG_OUTAGE_SECONDS:
                 raise broken
-            pause(RECONNECT_SECONDS)
+            if not broken and self._ended(pod):
+                last = True  # asked once more: a stream may end before its container, which said something in between
+            else:
+                pause(RECONNECT_SECONDS)
 
     def close(self) -> None:
         """Nothing is held."""

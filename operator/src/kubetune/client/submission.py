@@ -96,9 +96,12 @@ def same_job(jobs: Jobs, document: Manifest, error: ClusterError) -> Manifest:
 
 
 def asked_for(job: Manifest) -> Manifest:
-    """The spec but for runPolicy.suspend, which is changed by suspending and resuming."""
-    policy = {key: value for key, value in (job["spec"].get("runPolicy") or {}).items() if key != "suspend"}
-    return {**{key: value for key, value in job["spec"].items() if key != "runPolicy"}, **({"runPolicy": policy} if policy else {})}
+    """The spec with its defaults, which an API server may fill in, and without runPolicy.suspend, which changes in a job's life."""
+    try:
+        spec = parse_job({key: value for key, value in job.items() if key != "status"}).spec.model_dump(mode="json")
+    except InvalidJob:
+        return dict(job["spec"])
+    return {**spec, "run_policy": {**spec["run_policy"], "suspend": None}}
 
 
 def differences(stored: Manifest, document: Manifest) -> tuple[str, ...]:

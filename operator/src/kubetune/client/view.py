@@ -11,10 +11,11 @@ from kubetune.client.columns import NAMESPACE, Column, Row, columns, percent_of,
 from kubetune.client.targets import typed_name
 from kubetune.cluster import Manifest
 
-COLOURS = {Phase.SUCCEEDED: "#2e7d32", Phase.FAILED: "#c62828", Phase.RUNNING: "#1565c0"}
+COLOURS = {Phase.SUCCEEDED: "#43a047", Phase.FAILED: "#e53935", Phase.RUNNING: "#1e88e5"}
 """Of the phase's word, to be read on a light and on a dark page; the others take the page's own colour."""
 
-LEFT = "style='text-align:left'"
+LEFT = "style='text-align:left;padding-right:1em'"
+TABLE = "<table style='color:inherit'>"  # which tables do by themselves only where the page is in standards mode
 
 
 def title_of(row: Row) -> str:
@@ -51,7 +52,7 @@ def html_of_job(job: Manifest) -> str:
         f"<tr><th {LEFT}>{escape(name)}</th><td {LEFT}>{coloured(row, text) if name == 'phase' else escape(text)}</td></tr>"
         for name, text in rows_of(row)
     )
-    return f"<div><strong>{escape(title_of(row))}</strong>{bar(row)}<table>{cells}</table></div>"
+    return f"<div><strong>{escape(title_of(row))}</strong>{bar(row)}{TABLE}{cells}</table></div>"
 
 
 def html_of_jobs(jobs: Sequence[Manifest], now: datetime | None = None) -> str:
@@ -60,8 +61,12 @@ def html_of_jobs(jobs: Sequence[Manifest], now: datetime | None = None) -> str:
     if not rows:
         return "<div>no jobs</div>"
     shown = columns(namespaces=len({NAMESPACE.text(row) for row in rows}) > 1)
-    head = "".join(f"<th {LEFT}>{escape(column.title.capitalize())}</th>" for column in shown)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(table_row(row, shown) for row in rows)}</tbody></table>"
+    head = "".join(f"<th {LEFT}>{escape(heading(column))}</th>" for column in shown)
+    return f"{TABLE}<thead><tr>{head}</tr></thead><tbody>{''.join(table_row(row, shown) for row in rows)}</tbody></table>"
+
+
+def heading(column: Column) -> str:
+    return column.title if column.title == "ETA" else column.title.capitalize()
 
 
 def table_row(row: Row, shown: Sequence[Column]) -> str:

@@ -72,7 +72,6 @@ def seen(kind: str, body: Mapping[str, Any]) -> Seen:
         version=str(metadata.get("resourceVersion", "")),
         generation=_whole(metadata.get("generation")),
         deleting="deletionTimestamp" in metadata,
-        retry=str(_dict(metadata.get("annotations")).get(RETRY, "")),
         phase=_word(status.get("phase"), PHASES, Phase.PENDING.value),
         failure=_word(failure.get("class"), ENDS, OTHER) if failure else "",
         created=_time(metadata.get("creationTimestamp")),
@@ -85,6 +84,7 @@ def seen(kind: str, body: Mapping[str, Any]) -> Seen:
         total=_whole(progress.get("totalSteps")),
         reported=_time(progress.get("updatedTime")),
         reason=str(conditions.get("Reconciling", {}).get("reason", "")),
+        retry=str(_dict(metadata.get("annotations")).get(RETRY, "")),
     )
 
 

@@ -283,7 +283,7 @@ class LocalCluster:
 
 def pod_directory(state: StateDir, metadata: Mapping[str, Any]) -> Path:
     """Where a pod's log, working directory and last words are."""
-    return state.pods / metadata["namespace"] / f"{metadata['name']}-{metadata['uid'][:8]}"
+    return state.pods / str(metadata["namespace"]) / f"{metadata['name']}-{metadata['uid'][:8]}"
 
 
 def free_port() -> int:
