@@ -18,6 +18,12 @@ JOB_UID = "kubetune.dev/job-uid"
 ATTEMPT = "kubetune.dev/attempt"
 """Labels of everything that kubetune makes. The training operator copies a replica template's labels to its pods."""
 
+RETRY = "kubetune.dev/retry"
+"""Annotation of a job that Failed: the number of its last attempt (0: it had none). Another attempt is made of it, once.
+
+It names what it is about, so it says nothing any more as soon as that attempt is there, whoever keeps the annotation.
+"""
+
 FIELD_MANAGER = "kubetune"
 
 REPORTER = "kubetune-trainer"

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from kubetune.cli.cluster_commands import COMMANDS
+
 OUTPUT = click.Choice(["table", "json", "yaml"])
 EXIT_CODES = """\b
 Exit codes: 0 the job Succeeded · 1 it Failed · 2 something in the input must be changed · 130 interrupted."""
@@ -15,6 +17,10 @@ Exit codes: 0 the job Succeeded · 1 it Failed · 2 something in the input must 
 @click.version_option(package_name="kubetune", message="kubetune %(version)s")
 def kubetune() -> None:
     """Fine-tune language models, here or on Kubernetes, and be told the truth about it."""
+
+
+for command in COMMANDS:
+    kubetune.add_command(command)
 
 
 @kubetune.command(epilog=EXIT_CODES, short_help="Train the job in FILE on this machine.")

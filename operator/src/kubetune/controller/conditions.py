@@ -26,7 +26,7 @@ MEANINGS = {
     "Running": "The master runs. Its reason says what the job does or waits for, whatever the phase.",
     "Suspended": "runPolicy.suspend stopped it. Suspending, while False: the pods are being stopped.",
     "Succeeded": "The trainer reached the last step and its checkpoint was verified.",
-    "Failed": "No other attempt follows. The reason is the failure's class.",
+    "Failed": "No other attempt follows unless somebody asks for one (`kubetune retry`). The reason is the failure's class.",
     "Reconciling": "The operator works towards the spec (kstatus: InProgress).",
     "Stalled": "Nothing happens until somebody changes something (kstatus: Failed).",
 }

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from kubetune.api.status import Phase
+from kubetune.cluster import RETRY
 from kubetune.controller.pods import timestamp
 from kubetune.controller.workqueue import Key
 from kubetune_trainer.contract import FailureClass
@@ -39,12 +40,19 @@ class Seen:
     step: int = 0
     total: int = 0
     reported: datetime | None = None
+    retry: str = ""
+    """The annotation that asks for another attempt."""
+
     reason: str = ""
     """Of the condition Reconciling or, at the end, of its failure: for the log alone."""
 
     def asks_for_more_than(self, before: Seen | None) -> bool:
-        """Whether there is something to reconcile: another spec, a deletion, or the first sight; a status is no such news."""
-        return before is None or (self.generation, self.deleting) != (before.generation, before.deleting)
+        """Whether there is something to reconcile: another spec, a deletion, a retry that was asked for, or the first sight.
+
+        A status is no such news.
+        """
+        asked = (self.generation, self.deleting, self.retry)
+        return before is None or asked != (before.generation, before.deleting, before.retry)
 
     @property
     def finished(self) -> bool:
@@ -76,6 +84,7 @@ def seen(kind: str, body: Mapping[str, Any]) -> Seen:
         total=_whole(progress.get("totalSteps")),
         reported=_time(progress.get("updatedTime")),
         reason=str(conditions.get("Reconciling", {}).get("reason", "")),
+        retry=str(_dict(metadata.get("annotations")).get(RETRY, "")),
     )
 
 

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -26,22 +26,23 @@ TIMEOUT = (10.0, 60.0)
 FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0
 TOO_MANY = 429
 LONGEST_RETRY_AFTER = 30.0
+STREAM_BYTES = 16 * 1024
 
 JSON = "application/json"
 APPLY = "application/apply-patch+yaml; charset=utf-8"  # with it the client sends the bytes that it is given
 
 
-def connect(kubeconfig: str | None = None, *, connections: int = 16) -> client.ApiClient:
-    """As kubectl finds its cluster, or as a pod does, with so many connections kept open.
+def connect(kubeconfig: str | None = None, *, context: str | None = None, connections: int = 16) -> client.ApiClient:
+    """As kubectl finds its cluster, or as a pod does, with so many connections kept open. `context`: of the kubeconfig.
 
     Raises ClusterError (not retryable) if there is no configuration.
     """
     configuration = client.Configuration()
     try:
-        if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+        if kubeconfig is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
             config.load_incluster_config(client_configuration=configuration)
         else:
-            config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+            config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=configuration)
     except config.ConfigException as error:
         raise ClusterError(f"no cluster: {error}; set KUBECONFIG or run in a pod", retryable=False) from error
     configuration.connection_pool_maxsize = connections
@@ -53,6 +54,8 @@ class RefusedError(ClusterError):
     """An answer other than 2xx."""
 
     retry_after: float | None = None  # seconds, if the server named any
+    reason: str = ""  # metav1.Status: AlreadyExists, Invalid ...
+    causes: tuple[Mapping[str, str], ...] = ()  # metav1.StatusCause: field, message, reason
 
 
 @dataclass(frozen=True)
@@ -122,12 +125,33 @@ class KubernetesApi:
         fence = self._fence if request.method != "GET" else None
         return str(retrying(self._fenced, request, fence, fence.enter() if fence else 0))
 
+    def lines(self, request: Request) -> Iterator[str]:
+        """The answer line by line as it comes, for as long as the server sends any; one try. Raises ClusterError.
+
+        Each with its newline; without one the server ended in the middle of a line, or the text does.
+        """
+        response = self._sent(request, preload=False)
+        rest = b""
+        try:
+            for chunk in response.stream(STREAM_BYTES, decode_content=False):
+                *whole, rest = (rest + chunk).split(b"\n")
+                yield from (line.decode(errors="replace") + "\n" for line in whole)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ClusterError(f"{request}: {error}") from error
+        finally:
+            response.close()
+        if rest:
+            yield rest.decode(errors="replace")
+
     def _fenced(self, request: Request, fence: Fence | None, term: int) -> str:
         if fence:
             fence.check(term)
         return self._once(request)
 
     def _once(self, request: Request) -> str:
+        return str(self._sent(request).data)
+
+    def _sent(self, request: Request, *, preload: bool = True) -> Any:
         headers = {"Accept": JSON, "Content-Type": request.content, "User-Agent": "kubetune"}
         query = dict(request.query)
         self._api.update_params_for_auth(headers, query, ["BearerToken"])
@@ -138,6 +162,7 @@ class KubernetesApi:
                 query_params=list(query.items()),
                 headers=headers,
                 body=apply_body_bytes(request.body) if request.content == APPLY else request.body,
+                _preload_content=preload,
                 _request_timeout=request.timeout,
             )
         except ApiException as error:
@@ -147,7 +172,7 @@ class KubernetesApi:
             self._answered(request, None)
             raise ClusterError(f"{request}: {error}") from error
         self._answered(request, response.status)
-        return str(response.data)
+        return response
 
     def items(self, path: str, *, query: Mapping[str, Any], page: int = 500) -> list[Manifest]:
         """All items, page by page. A page that expired (410) starts the list anew, once by pages and then in one piece."""
@@ -189,18 +214,23 @@ def _wait(state: tenacity.RetryCallState) -> float:
 def _refusal(request: Request, error: ApiException) -> RefusedError:
     """With the API server's own message, which is written for people."""
     status = error.status or None
-    message = _message(error.body) or str(error.reason)
+    answer = _answer(error.body)
+    message = str(answer.get("message") or "") or str(error.reason)
     retryable = status is None or status in (409, 410, TOO_MANY) or status >= 500
     refusal = RefusedError(f"{request}: {message} ({status or 'no answer'})", status=status, retryable=retryable)
     refusal.retry_after = _seconds((error.headers or {}).get("Retry-After"))
+    refusal.reason = str(answer.get("reason") or "")
+    refusal.causes = tuple((answer.get("details") or {}).get("causes") or ())
     return refusal
 
 
-def _message(body: str | bytes | None) -> str:
+def _answer(body: str | bytes | None) -> Mapping[str, Any]:
+    """The metav1.Status of a refusal; of anything else (a proxy's page) what fits into a message."""
     try:
-        return str(json.loads(body or "{}").get("message", ""))
-    except (ValueError, AttributeError):
-        return str(body)[:500]
+        answer = json.loads(body or "{}")
+    except ValueError:
+        return {"message": str(body)[:500]}
+    return answer if isinstance(answer, dict) else {"message": str(body)[:500]}
 
 
 def _seconds(text: str | None) -> float | None:

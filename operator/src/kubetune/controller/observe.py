@@ -9,7 +9,7 @@ from datetime import datetime
 from kubetune.api import InvalidJob, Job, parse_job, parse_status
 from kubetune.api.identity import child_name, spec_hash
 from kubetune.api.status import MAX_ATTEMPTS, Attempt, Condition, JobStatus, Phase
-from kubetune.cluster import ClusterError, Manifest
+from kubetune.cluster import RETRY, ClusterError, Manifest
 from kubetune.controller.child import Child, child_state
 from kubetune.controller.pods import PodState, attempt_of, pods_of_attempt, timestamp
 from kubetune.controller.queueing import QueueState
@@ -97,6 +97,11 @@ class Observation:
         return outcome if outcome and self.attempt and outcome.attempt == self.attempt.number else None
 
     @property
+    def retry_wanted(self) -> bool:
+        """Somebody asked for another attempt after the last one on record, which used up all that follow by themselves."""
+        return retry_wanted(self.manifest, self.status)
+
+    @property
     def spec_changed(self) -> bool:
         """What is trained differs from what the first attempt was started with."""
         return self.job is not None and self.started_hash is not None and self.started_hash != self.hash
@@ -118,6 +123,12 @@ class Observation:
 
     def condition(self, kind: str) -> Condition | None:
         return next((c for c in self.status.conditions if c.type == kind), None)
+
+
+def retry_wanted(manifest: Manifest, status: JobStatus) -> bool:
+    """By attempts on record, not by one that was found: until it is recorded it may have to be created again."""
+    asked = (manifest["metadata"].get("annotations") or {}).get(RETRY)
+    return asked is not None and asked == str(status.attempts[-1].number if status.attempts else 0)
 
 
 def names_account(observed: Observation) -> bool:

@@ -25,7 +25,7 @@ from kubetune.controller.child import stamped
 from kubetune.controller.decide import decide
 from kubetune.controller.decision import Action, CreateAttempt, Decision, DeleteChild, DeleteJob, DeletePod
 from kubetune.controller.events import events
-from kubetune.controller.observe import Observation, Upstream, job_status, names_account, observe
+from kubetune.controller.observe import Observation, Upstream, job_status, names_account, observe, retry_wanted
 from kubetune.controller.policies.live import run_policy
 from kubetune.controller.queueing import QueueState, queue_state
 from kubetune.controller.settings import ControllerSettings
@@ -120,7 +120,7 @@ def child_names(manifest: Manifest) -> tuple[str, ...]:
     if "deletionTimestamp" in metadata:
         return ()
     known = (last.py_torch_job,) if last else ()
-    over = status.phase is not None and status.phase.finished
+    over = status.phase is not None and status.phase.finished and not retry_wanted(manifest, status)
     if last and (over or last.ended is None):
         return known
     return (*known, child_name(manifest["kind"], metadata["name"], last.number + 1 if last else 1))

@@ -22,6 +22,7 @@ def next_status(observed: Observation, decision: Decision, now: datetime) -> Job
     before, phase = observed.status, decision.phase
     attempts = next_attempts(observed, decision, now)
     failure = next_failure(observed, decision)
+    reopened = before.phase is Phase.FAILED and not phase.finished  # with a backoffLimit and a deadline as at its first start
     status = before.model_copy(
         update={
             "phase": phase,
@@ -29,15 +30,22 @@ def next_status(observed: Observation, decision: Decision, now: datetime) -> Job
             "spec_hash": before.spec_hash or (fixed_hash(observed) if attempts else None),
             "conditions": conditions(observed, decision, failure, now),
             "attempts": attempts[-MAX_ATTEMPTS:],
-            "restarts": before.restarts + new_restarts(before.attempts, attempts),
+            "restarts": (0 if reopened else before.restarts) + new_restarts(before.attempts, attempts),
             "final_checkpoint": decision.final_checkpoint or before.final_checkpoint,
             "failure": failure,
             "goodput": goodput(observed, attempts, now),
-            "start_time": before.start_time or (attempts[0].started if attempts else None),
+            "start_time": start_time(before, attempts, now, reopened=reopened),
             "completion_time": (before.completion_time or now) if phase.finished else None,
         }
     )
     return bounded(status)
+
+
+def start_time(before: JobStatus, attempts: tuple[Attempt, ...], now: datetime, *, reopened: bool) -> datetime | None:
+    """Of the first attempt; of a job that Failed and is tried once more, of the one that is made for that."""
+    if reopened:
+        return attempts[-1].started if attempts and attempts[-1].ended is None else now
+    return before.start_time or (attempts[0].started if attempts else None)
 
 
 def fixed_hash(observed: Observation) -> str | None:

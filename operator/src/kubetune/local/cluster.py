@@ -185,8 +185,7 @@ class LocalCluster:
     def process(self, pod: Manifest) -> PodProcess:
         """The pod's processes; those of an earlier kubetune are not running."""
         metadata = pod["metadata"]
-        directory = self.state.pods / metadata["namespace"] / f"{metadata['name']}-{metadata['uid'][:8]}"
-        return self._processes.setdefault(metadata["uid"], PodProcess(directory, metadata["uid"]))
+        return self._processes.setdefault(metadata["uid"], PodProcess(pod_directory(self.state, metadata), metadata["uid"]))
 
     def _adopted(self, kind: str) -> list[Manifest]:
         return [each for uid in sorted(self._mine) for each in self.store.select(kind, labels={JOB_UID: uid})]
@@ -280,6 +279,11 @@ class LocalCluster:
         uid = pod["metadata"]["labels"].get(JOB_UID)
         jobs = [job for kind in ("SFTJob", "OSFTJob") for job in self.store.select(kind, pod["metadata"]["namespace"])]
         return next((job for job in jobs if job["metadata"].get("uid") == uid), None)
+
+
+def pod_directory(state: StateDir, metadata: Mapping[str, Any]) -> Path:
+    """Where a pod's log, working directory and last words are."""
+    return state.pods / str(metadata["namespace"]) / f"{metadata['name']}-{metadata['uid'][:8]}"
 
 
 def free_port() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from kubetune.cluster import ClusterError, Manifest
@@ -21,8 +22,9 @@ class Store:
         self._root = root
         self._objects: dict[Key, Manifest] = {}
         for file in sorted(root.glob("*/*/*.json")):
-            manifest = _read(file)
-            self._objects[_key(manifest)] = manifest
+            with suppress(FileNotFoundError):  # another process's, and deleted meanwhile
+                manifest = _read(file)
+                self._objects[_key(manifest)] = manifest
         self.version = max((int(o["metadata"]["resourceVersion"]) for o in self._objects.values()), default=0)
         """The last resourceVersion that was given: it differs as soon as anything changed."""
 
@@ -64,6 +66,14 @@ class Store:
     def _file(self, key: Key) -> Path:
         kind, namespace, name = key
         return self._root / kind.lower() / namespace / f"{name}.json"
+
+
+def stored(root: Path, kind: str, namespace: str, name: str) -> Manifest | None:
+    """One object as it is on the disk now, whichever process keeps it."""
+    try:
+        return _read(root / kind.lower() / namespace / f"{name}.json")
+    except FileNotFoundError:
+        return None
 
 
 def _read(file: Path) -> Manifest:

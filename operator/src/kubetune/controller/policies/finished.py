@@ -16,9 +16,14 @@ STOPPED_BY_US = frozenset({FailureClass.DEADLINE_EXCEEDED, FailureClass.HANG})
 
 
 def finished(observed: Observation, settings: ControllerSettings, now: datetime) -> Decision | None:
-    """Succeeded and Failed are final, but for a job that never started because of its spec: that one may be mended."""
+    """Succeeded and Failed are final, but for a job that never started because of its spec, which may be mended.
+
+    And for one that Failed and that somebody asks to be tried once more.
+    """
     status = observed.status
     if status.phase is None or not status.phase.finished or may_be_mended(observed):
+        return None
+    if status.phase is Phase.FAILED and observed.retry_wanted:
         return None
     policy = observed.job.spec.run_policy if observed.job else RunPolicy()
     wait = seconds_to_live(observed, policy, now)

@@ -56,12 +56,17 @@ def deadline(observed: Observation, _settings: ControllerSettings, now: datetime
 
 
 def deadline_time(observed: Observation) -> datetime | None:
-    """When the job will have been active for activeDeadlineSeconds; None while its wait in the queue is not recorded."""
+    """When the job will have been active for activeDeadlineSeconds; None while its wait in the queue is not recorded.
+
+    Nor while it still is Failed and is tried once more: from then on it counts anew.
+    """
     child, attempt = observed.child, observed.attempt
     if observed.live and child and child.queue and attempt and attempt.queued is None:
         return None
     limit, start = run_policy(observed).active_deadline_seconds, observed.status.start_time
-    return start + timedelta(seconds=limit) + idle_time(observed.status.attempts) if limit and start else None
+    if not limit or not start or observed.status.phase is Phase.FAILED:
+        return None
+    return start + timedelta(seconds=limit) + idle_time([each for each in observed.status.attempts if each.started >= start])
 
 
 def idle_time(attempts: Sequence[Attempt]) -> timedelta:

@@ -27,6 +27,8 @@ def exhausted(observed: Observation, _settings: ControllerSettings, _now: dateti
     attempt, failure = observed.attempt, observed.status.failure
     if observed.live or attempt is None or failure is None or attempt.reason != failure.failure_class.value:
         return None
+    if observed.retry_wanted:
+        return None
     return end_attempt(observed, failure) if why_no_retry(observed, failure) else None
 
 
@@ -63,7 +65,7 @@ def changed_spec(observed: Observation, _settings: ControllerSettings, _now: dat
 
 
 def backoff(observed: Observation, settings: ControllerSettings, now: datetime) -> Decision | None:
-    left = 0.0 if observed.live else backoff_left(observed, settings, now)
+    left = 0.0 if observed.live or observed.retry_wanted else backoff_left(observed, settings, now)
     if left <= 0 or observed.attempt is None:
         return None
     message = f"attempt {observed.attempt.number} ended ({observed.attempt.reason}); the next one starts after a back-off"
