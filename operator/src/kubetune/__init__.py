@@ -1,17 +1,17 @@
 """kubetune: fine-tuning jobs on Kubernetes.
 
-`from kubetune import Client, OSFTJob`: names are imported when they are first asked for, so that `import kubetune` is cheap.
+`from kubetune import Client, OSFTJob`: names are looked up when they are first asked for, so that `import kubetune` is cheap. So is
+the version: importlib.metadata alone would cost `kubetune --help` 50 ms.
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kubetune.api import OSFTJob, SFTJob
     from kubetune.client import AsyncClient, Client
 
-__version__ = version("kubetune")
+    __version__: str
 
 __all__ = ["AsyncClient", "Client", "OSFTJob", "SFTJob", "__version__"]
 
@@ -19,6 +19,8 @@ HOMES = {"AsyncClient": "kubetune.client", "Client": "kubetune.client", "OSFTJob
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("kubetune")
     if name not in HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(HOMES[name]), name)

@@ -21,6 +21,9 @@ class FieldError:
     remedy: str
     """What to do."""
 
+    line: int | None = None
+    """Where it stands in the file, from 1, where that is known."""
+
     def __str__(self) -> str:
         return f"{self.field}: {self.message}; {self.remedy}"
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from kubetune.cli.cluster_commands import COMMANDS
+from kubetune.cli.offline_commands import register as register_offline
 
 OUTPUT = click.Choice(["table", "json", "yaml"])
 EXIT_CODES = """\b
@@ -47,30 +48,4 @@ def run(**arguments: Any) -> None:
     raise SystemExit(code)
 
 
-@kubetune.command(short_help="Check jobs without running them.")
-@click.argument("files", nargs=-1, required=True)
-def validate(files: tuple[str, ...]) -> None:
-    """Check jobs as the API server and the operator would. Exit code 2 if one is invalid."""
-    from kubetune.cli.offline import validate_files
-
-    raise SystemExit(validate_files(files))
-
-
-@kubetune.command(short_help="Print the PyTorchJob of the job in FILE.")
-@click.argument("file")
-@click.option("--image", default=None, help="Trainer image of a job that names none.")
-@click.option("--uid", default=None, help="metadata.uid that the job will have. Default: zeros; an API server draws one.")
-@click.option("--attempt", default=1, show_default=True, type=click.IntRange(min=1), help="Which attempt.")
-def render(file: str, image: str | None, uid: str | None, attempt: int) -> None:
-    """Print the PyTorchJob that the operator would create for the job in FILE."""
-    from kubetune.cli.offline import render_file
-
-    click.echo(render_file(file, image, uid, attempt), nl=False)
-
-
-@kubetune.command(short_help="Print the CustomResourceDefinitions.")
-def crds() -> None:
-    """Print the CustomResourceDefinitions, ready for `kubectl apply -f -`."""
-    from kubetune.cli.offline import crds_yaml
-
-    click.echo(crds_yaml(), nl=False)
+register_offline(kubetune)

@@ -1,16 +1,16 @@
-"""What needs no cluster at all: validate, render, crds."""
+"""`render` and `crds`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
 from typing import Any
 
-import click
 import yaml
 
 from kubetune import __version__
 from kubetune.api import InvalidJob, Job, parse_job
-from kubetune.cli.documents import read_documents, read_job
+from kubetune.cli.documents import read_job
 from kubetune.cli.errors import UserError, as_user_error
 
 NO_UID = "00000000-0000-0000-0000-000000000000"
@@ -30,29 +30,8 @@ def invalid(source: str, error: InvalidJob) -> str:
     return f"{source}: {lines[0]}" if len(lines) == 1 else "\n  ".join([f"{source}: {len(lines)} things are wrong", *lines])
 
 
-def validate_files(files: Sequence[str]) -> int:
-    """Says of every job whether it is valid; the exit code."""
-    code = 0
-    for file in files:
-        for document in read_documents(file):
-            code = max(code, validate_document(file, document))
-    return code
-
-
-def validate_document(file: str, document: Mapping[str, Any]) -> int:
-    if document.get("kind") == "ConfigMap":
-        return 0
-    try:
-        job = parse_job(document)
-    except InvalidJob as error:
-        UserError(invalid(file, error)).show()
-        return UserError.exit_code
-    click.echo(f"{file}: {job.kind} {job.metadata.namespace}/{job.metadata.name} is valid")
-    return 0
-
-
-def render_file(file: str, image: str | None, uid: str | None, attempt: int) -> str:
-    """The PyTorchJob of one attempt as YAML, byte-stable."""
+def render_file(file: str, image: str | None, uid: str | None, attempt: int, output: str = "yaml") -> str:
+    """The PyTorchJob of one attempt, byte-stable."""
     from kubetune.controller.child import stamped
     from kubetune.render import AttemptPlan, RenderSettings, render_pytorchjob, to_yaml
 
@@ -61,12 +40,20 @@ def render_file(file: str, image: str | None, uid: str | None, attempt: int) -> 
     job = job.model_copy(update={"metadata": job.metadata.model_copy(update={"uid": uid or job.metadata.uid or NO_UID})})
     with as_user_error():
         manifest = render_pytorchjob(job, AttemptPlan(attempt), RenderSettings(image=image or DEFAULT_IMAGE))
-    return to_yaml(stamped(manifest, job))
+    rendered = stamped(manifest, job)
+    return as_json(rendered) if output == "json" else to_yaml(rendered)
 
 
-def crds_yaml() -> str:
-    """Both CustomResourceDefinitions."""
+def as_json(value: object) -> str:
+    return json.dumps(value, indent=2) + "\n"
+
+
+def crds_text(output: str = "yaml") -> str:
+    """Both CustomResourceDefinitions: documents of YAML, or a List, since JSON has no documents."""
     from kubetune.api import KINDS
     from kubetune.api.crd import crd
 
-    return yaml.safe_dump_all([crd(kind) for kind in KINDS], sort_keys=False, width=120, allow_unicode=True)
+    both = [crd(kind) for kind in KINDS]
+    if output == "json":
+        return as_json({"apiVersion": "v1", "kind": "List", "items": both})
+    return yaml.safe_dump_all(both, sort_keys=False, width=120, allow_unicode=True)

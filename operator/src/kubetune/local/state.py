@@ -60,6 +60,17 @@ class StateDir:
     def locks(self) -> Path:
         return self.root / "locks"
 
+    def driven(self, kind: str, namespace: str, name: str) -> bool:
+        """Whether some process holds the job now. Only looks."""
+        try:
+            with (self.locks / f"{kind.lower()}.{namespace}.{name}").open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            return False
+        return False
+
     @contextmanager
     def lock(self, kind: str, namespace: str, name: str) -> Iterator[None]:
         """Holds the job for this process; the kernel lets go of it however the process ends.
