@@ -33,7 +33,7 @@ spec:
   output: {uri: pvc://runs}
   device: cpu
   checkpoint: {everySteps: 6, keep: 2, keepWeights: 1}
-  training: {unfreezeRankRatio: 0.5, effectiveBatchSize: 8, maxSeqLen: 64, maxTokensPerGpu: 400, learningRate: 3.0e-3,
+  training: {unfreezeRankRatio: 0.5, effectiveBatchSize: 64, maxSeqLen: 64, maxTokensPerGpu: 100, learningRate: 3.0e-3,
              warmupSteps: 6, lrScheduler: cosine, numEpochs: 5}
 """
 
@@ -54,14 +54,14 @@ def prepare(home: Path) -> None:
     (home / "job.yaml").write_text(JOB)
     data = home / ".kubetune" / "volumes" / "tiny"
     make_tiny_model(data / "tiny-llama")
-    write_messages(data / "train.jsonl", 96)
+    write_messages(data / "train.jsonl", 768)  # 32 mini-batches a step: so long that there is something to see
 
 
 def record(home: Path) -> None:
     """One attempt loses its rank, the next one everything, and the third finds the newest full state damaged."""
     run = start(home)
     wait_for(lambda: steps(home, 1) >= 21)
-    kill(run, lambda process: "kubetune_trainer.launch.worker" in process.cmdline())
+    kill(run, lambda process: process.cmdline()[2:4] == ["-m", "kubetune_trainer.launch.worker"])
     wait_for(lambda: steps(home, 2) >= 15)
     run.kill()
     run.wait()

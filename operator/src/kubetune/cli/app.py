@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from kubetune.cli.report_commands import register as register_report
+
 OUTPUT = click.Choice(["table", "json", "yaml"])
 EXIT_CODES = """\b
 Exit codes: 0 the job Succeeded · 1 it Failed · 2 something in the input must be changed · 130 interrupted."""
@@ -68,3 +70,6 @@ def crds() -> None:
     from kubetune.cli.offline import crds_yaml
 
     click.echo(crds_yaml(), nl=False)
+
+
+register_report(kubetune)

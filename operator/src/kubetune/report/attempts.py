@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -140,6 +141,10 @@ def told(number: int, entries: Sequence[Entry], steps: Sequence[Step], notes: Se
 
 def with_status(one: Try, status: StatusAttempt, phase: Phase | None) -> Try:
     """What the operator knows beside it: when the pods were asked for, how they ended, and of a live one that it lives."""
+    if (
+        one.entries and not one.told_end and status.reason == SUSPENDED
+    ):  # the next `kubetune run` closed the books, whenever it came
+        return replace(one, began=min(filter(None, (one.began, status.started))), verdict=KILLED)
     running = status.ended is None and not one.told_end and phase in (Phase.STARTING, Phase.RUNNING)
     verdict = RUNNING if running else status.reason or one.verdict
     return replace(
@@ -172,9 +177,8 @@ def stages_of(one: Try, notes: Sequence[Note]) -> list[Stage]:
 
 
 def plain(stage: str) -> str:
-    """Without the count that was true when it began, as "computing SVD 0 of 14"."""
-    head, found, _ = stage.partition(" 0 of ")
-    return head if found else stage
+    """Without the count that was true when it was looked at, as "computing SVD 13 of 14"."""
+    return re.sub(r" \d+ of \d+.*", "", stage)
 
 
 def steps_of(tries: Sequence[Try]) -> list[Step]:

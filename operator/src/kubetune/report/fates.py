@@ -24,6 +24,7 @@ class Fate:
     bytes: int | None = None
     attempt: int | None = None
     time: datetime | None = None  # when it was verified
+    manifest_sha256: str | None = None
     state: str = KEPT
     reason: str = ""
     resumed_by: tuple[int, ...] = ()
@@ -63,6 +64,7 @@ def first_sight(entry: Entry) -> Fate:
         bytes=entry.bytes,
         attempt=entry.attempt,
         time=entry.time,
+        manifest_sha256=entry.manifest_sha256,
         reason=entry.reason or "",
     )
 

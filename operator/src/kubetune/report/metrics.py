@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from math import isfinite
 from typing import Any
@@ -26,6 +26,7 @@ class Step:
     tokens_per_second: float | None = None
     samples_per_second: float | None = None
     memory_gb: float | None = None
+    validation_loss: float | None = None
     epoch: int | None = None
     steps_per_epoch: int | None = None
     time: datetime | None = None
@@ -36,8 +37,10 @@ def read_steps(text: str, utc_offset: int | None = None) -> list[Step]:
 
     `utc_offset`: seconds by which the backend's clock, whose zone it does not log, is ahead of UTC; None: this machine's.
     """
-    found = (step_of(line, utc_offset) for line in text.splitlines())
-    return last_accounts(step for step in found if step is not None)
+    found = [step for line in text.splitlines() if (step := step_of(line, utc_offset)) is not None]
+    held_out = {step.step: step.validation_loss for step in found if step.loss is None}  # a line of its own, after the step's
+    steps = last_accounts(step for step in found if step.loss is not None)
+    return [replace(step, validation_loss=held_out.get(step.step, step.validation_loss)) for step in steps]
 
 
 def last_accounts(steps: Iterable[Step]) -> list[Step]:
@@ -56,12 +59,13 @@ def step_of(line: str, utc_offset: int | None) -> Step | None:
 
 def parsed(values: Mapping[str, Any], utc_offset: int | None) -> Step | None:
     """Raises ValueError or TypeError where a field is none of its kind."""
-    loss, number = values.get("avg_loss", values.get("loss")), values.get("step")
-    if loss is None or not isinstance(number, int):
+    loss, held_out, number = values.get("avg_loss", values.get("loss")), values.get("val_loss"), values.get("step")
+    if (loss is None and held_out is None) or not isinstance(number, int):
         return None
     return Step(
         step=number,
-        loss=float(loss),
+        loss=None if loss is None else float(loss),
+        validation_loss=finite(held_out),
         learning_rate=finite(values.get("lr")),
         tokens_per_second=finite(values.get("tokens_per_second")),
         samples_per_second=finite(values.get("samples_per_second", values.get("overall_throughput"))),

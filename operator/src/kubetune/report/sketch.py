@@ -14,8 +14,8 @@ BROKEN = "!"
 def sketch(values: Iterable[float | None], width: int = 32) -> str:
     """The values from left to right, the lowest as the lowest block; more of them than `width` are averaged.
 
-    None is left out, as if it had not been there. Where every value of a column is NaN or infinite it says so by an exclamation mark. Without
-    a value: an empty line.
+    None is left out, as if it had not been there. Where every value of a column is NaN or infinite there is an exclamation
+    mark. Without a value: an empty line.
     """
     known = [value for value in values if value is not None]
     means = [mean(column) for column in columns(known, width)]
