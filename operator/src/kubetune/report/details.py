@@ -11,7 +11,7 @@ import yaml
 from kubetune.report.attempts import Try
 from kubetune.report.charts import bars, colour
 from kubetune.report.fates import Fate
-from kubetune.report.markup import figure, moment, pairs, table
+from kubetune.report.markup import Column, figure, moment, pairs, table
 from kubetune.report.secrets import without_secrets
 from kubetune.report.story import Story
 from kubetune.report.timespent import AFTER, BEFORE, BETWEEN, KEPT, LOST, NAMES, Spent
@@ -23,13 +23,30 @@ ROWS = 200
 COLOURS = {KEPT: "kept", LOST: "redone", BEFORE: "before", AFTER: "after", BETWEEN: "between"}
 
 
+STAGES = (Column("Attempt"), Column("What was done", long=True), Column("From (UTC)"), Column("Took", number=True))
+CHECKPOINTS = (
+    Column("Step", number=True),
+    Column("Kind"),
+    Column("State"),
+    Column("Size", number=True),
+    Column("Attempt"),
+    Column("Verified (UTC)"),
+    Column("Resumed by"),
+    Column("Where, and why it went", long=True),
+)
+FIGURES = (
+    *(Column(name, number=True) for name in ("Step", "Attempt", "Loss", "Learning rate", "Tokens/s", "Samples/s")),
+    Column("Time (UTC)"),
+)
+
+
 def stages(tries: Sequence[Try]) -> str:
     rows = [(each.number, stage) for each in tries for stage in each.stages]
     body = (
         (f'<b class="{colour(number)}">{number}</b>', escape(stage.text), moment(stage.begin), f"{stage.seconds:.1f} s")
         for number, stage in rows
     )
-    return table(("Attempt", "What was done", "From (UTC)", "Took"), body, numbers=(3,))
+    return table(STAGES, body)
 
 
 def goodput(spent: Spent | None) -> str:
@@ -52,8 +69,7 @@ def goodput(spent: Spent | None) -> str:
 
 
 def checkpoints(fates: Sequence[Fate]) -> str:
-    head = ("Step", "Kind", "State", "Size", "Attempt", "Verified (UTC)", "Resumed by", "Where", "Why")
-    return table(head, (checkpoint_row(fate) for fate in fates), numbers=(0, 3))
+    return table(CHECKPOINTS, (checkpoint_row(fate) for fate in fates))
 
 
 def checkpoint_row(fate: Fate) -> list[str]:
@@ -66,8 +82,7 @@ def checkpoint_row(fate: Fate) -> list[str]:
         figure(fate.attempt),
         moment(fate.time),
         ", ".join(f"attempt {number}" for number in fate.resumed_by),
-        escape(fate.path),
-        escape(fate.reason),
+        escape(fate.path) + (f'<br/><span class="soft">{escape(fate.reason)}</span>' if fate.reason else ""),
     ]
 
 
@@ -133,8 +148,7 @@ def every_step(story: Story) -> str:
         )
         for number, step in (rows[i] for i in shown)
     )
-    head = ("Step", "Attempt", "Loss", "Learning rate", "Tokens/s", "Samples/s", "Time (UTC)")
-    inside = table(head, body, numbers=(0, 1, 2, 3, 4, 5))
+    inside = table(FIGURES, body)
     count = f"all {len(rows)} steps" if len(shown) == len(rows) else f"{len(shown)} of {len(rows):,} steps"
     return f"<details><summary>{count}, as they were logged</summary>{inside}</details>" if inside else ""
 

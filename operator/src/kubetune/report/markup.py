@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
-
-NUMBER = ' class="num"'
 
 
 def section(title: str, *body: str) -> str:
@@ -15,19 +14,30 @@ def section(title: str, *body: str) -> str:
     return f"<section><h2>{escape(title)}</h2>{inside}</section>" if inside else ""
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
-    """`rows` are HTML; columns of `numbers` are aligned to the right. On a narrow screen each row becomes a list."""
-    lines = list(rows)
+@dataclass(frozen=True)
+class Column:
+    """`number`: aligned to the right; `long`: its text may be broken anywhere, that of others nowhere."""
+
+    name: str
+    number: bool = False
+    long: bool = False
+
+    @property
+    def kind(self) -> str:
+        return "num" if self.number else "path" if self.long else ""
+
+
+def table(head: Sequence[Column], rows: Iterable[Sequence[str]]) -> str:
+    """`rows` are HTML. On a narrow screen each becomes a list."""
+    lines = "".join(f"<tr>{''.join(cell(column, text) for column, text in zip(head, row, strict=True))}</tr>" for row in rows)
     if not lines:
         return ""
-    heads = "".join(f"<th{NUMBER if i in numbers else ''}>{escape(text)}</th>" for i, text in enumerate(head))
-    body = "".join(f"<tr>{''.join(cell(head[i], text, i in numbers) for i, text in enumerate(row))}</tr>" for row in lines)
-    return f'<div class="wide"><table class="stack"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+    heads = "".join(f'<th class="{column.kind}">{escape(column.name)}</th>' for column in head)
+    return f'<div class="wide"><table class="stack"><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table></div>'
 
 
-def cell(label: str, content: str, number: bool) -> str:
-    kind = NUMBER if number else ' class="path"' if len(content) > 40 else ""
-    return f'<td data-l="{escape(label)}"{kind}>{content}</td>'
+def cell(column: Column, content: str) -> str:
+    return f'<td data-l="{escape(column.name)}" class="{column.kind}">{content}</td>'
 
 
 def pairs(rows: Iterable[tuple[str, str]]) -> str:

@@ -7,16 +7,25 @@ from datetime import datetime
 from html import escape
 from math import isfinite
 
-from kubetune.report.attempts import Try
+from kubetune.report.attempts import KILLED, SUCCEEDED, Try
 from kubetune.report.charts import Curve, apart, by_step, chart, colour
 from kubetune.report.details import checkpoints, data_profile, every_step, goodput, spec_and_versions, stages
 from kubetune.report.lanes import MOST_LANES, lanes, marks
-from kubetune.report.markup import moment, section, table, tiles
+from kubetune.report.markup import Column, moment, section, table, tiles
 from kubetune.report.metrics import Step
 from kubetune.report.story import Fault, Story
 from kubetune.report.style import STYLE
 from kubetune.report.timeline import Timeline, since, time_ticks
 from kubetune_trainer.units import size
+
+
+ATTEMPTS = (
+    *(Column(name) for name in ("Attempt", "Began (UTC)", "Took")),
+    Column("Steps", long=True),
+    Column("Went on from", long=True),
+    Column("Ended"),
+    Column("In its own words", long=True),
+)
 
 
 def page(story: Story, version: str, now: datetime) -> str:
@@ -131,8 +140,7 @@ def told(faults: Sequence[Fault]) -> str:
 
 
 def attempts(story: Story) -> str:
-    head = ("Attempt", "Began (UTC)", "Took", "Steps", "Went on from", "Ended", "In its own words")
-    return table(head, (attempt_row(each) for each in story.tries))
+    return table(ATTEMPTS, (attempt_row(each) for each in story.tries))
 
 
 def attempt_row(one: Try) -> list[str]:
@@ -140,7 +148,7 @@ def attempt_row(one: Try) -> list[str]:
     steps = f"{numbers[0]:,} to {numbers[-1]:,}" if numbers else "none"
     again = len(one.logged) - len(one.kept)
     start = f"step {one.resumed_step}" if one.resumed_step is not None else (one.resumed_from or "the start")
-    tone = "failed" if one.failed else "verified" if one.verdict == "Succeeded" else ""
+    tone = "failed" if one.failed else "verified" if one.verdict == SUCCEEDED else ""
     return [
         f'<b class="{colour(one.number)}">{one.number}</b>',
         moment(one.began),
@@ -148,7 +156,7 @@ def attempt_row(one: Try) -> list[str]:
         f"{steps}, of which {again} done again" if again else steps,
         escape(start),
         f'<span class="state {tone}">{escape(one.verdict)}</span>',
-        escape(one.message),
+        escape(one.message or ("it said nothing of its end" if one.verdict == KILLED else "")),
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from math import ceil, floor, isfinite, log10
+from math import ceil, floor, isclose, isfinite, log10
 
 Point = tuple[float, float]
 
@@ -15,6 +15,9 @@ MOST_POINTS = 800
 
 SLACK = 1e-9
 """Of a mark's distance: a value that is on a mark but for rounding needs no further one."""
+
+TINY = 1e-200
+"""Far above the smallest floats, of which no step of an axis can be made."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,9 @@ class Scale:
 def scale(values: Sequence[float], count: int = 5, *, whole: bool = False, tight: bool = False) -> Scale:
     """With about `count` round marks. `whole`: no fractions; `tight`: the axis ends with the values, not with a mark."""
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    if low == high:
-        low, high = low - (abs(low) / 2 or 0.5), high + (abs(high) / 2 or 0.5)
+    if isclose(low, high, rel_tol=1e-9, abs_tol=TINY):
+        half = abs(low) / 2 if abs(low) > TINY else 0.5
+        low, high = low - half, high + half
     step = nice((high - low) / count)
     step = max(1.0, step) if whole else step
     inside = (ceil(low / step - SLACK), floor(high / step + SLACK))

@@ -1,0 +1,51 @@
+"""A headless Chromium, where there is one: what a page looks like, and what it measures."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--host-resolver-rules=MAP * ~NOTFOUND")
+SCHEMES = {"dark": 0, "light": 1}
+"""Of Blink's preferredColorScheme."""
+
+Scheme = Literal["light", "dark"]
+
+
+def find_chromium() -> str | None:
+    """Its program."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def run(chromium: str, page: Path, size: tuple[int, int], scheme: Scheme, *options: str) -> str:
+    """What it prints. It gets a profile of its own, and no network."""
+    with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
+        look = f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}"
+        window = f"--window-size={size[0]},{size[1]}"
+        command = [chromium, *OPTIONS, f"--user-data-dir={profile}", look, window, *options, page.resolve().as_uri()]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout
+
+
+def screenshot(chromium: str, page: Path, target: Path, size: tuple[int, int], scheme: Scheme) -> None:
+    run(chromium, page, size, scheme, f"--screenshot={target}")
+
+
+def measure(chromium: str, page: Path, script: str, size: tuple[int, int], scheme: Scheme = "light") -> Any:
+    """What the expression gives in the page, by JSON: a copy of the page with a script at its end."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "page.html"
+        told = f"<script>document.title = 'told:' + JSON.stringify({script})</script></body>"
+        copy.write_text(page.read_text().replace("</body>", told))
+        printed = run(chromium, copy, size, scheme, "--dump-dom")
+    found = re.search(r"<title>told:(.*?)</title>", printed, re.DOTALL)
+    if found is None:
+        raise ValueError(f"the page said nothing: {printed[:500]}")
+    return json.loads(html.unescape(found[1]))
