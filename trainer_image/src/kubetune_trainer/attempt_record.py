@@ -54,8 +54,8 @@ class AttemptRecord:
             self._add(stage=stage)
 
     def _add(self, **fields: Any) -> None:
-        note = Note(time=datetime.now(UTC), attempt=self.attempt, **fields)
+        """A parameter that JSON cannot hold costs the line, not the training."""
         try:
-            append(self.directory / RECORD_NAME, note)
-        except OSError as error:
-            logger.warning("%s lacks a line (%s)", self.directory / RECORD_NAME, error.strerror)
+            append(self.directory / RECORD_NAME, Note(time=datetime.now(UTC), attempt=self.attempt, **fields))
+        except (OSError, ValueError) as error:
+            logger.warning("%s lacks a line: %s", self.directory / RECORD_NAME, error)

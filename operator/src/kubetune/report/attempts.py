@@ -90,7 +90,7 @@ def library_tries(material: Material) -> Found:
     pieces = segments(material.ledger.entries)
     directories = ["."]
     for piece in reversed(pieces):
-        aside = next((home(entry.checkpoint) for entry in piece if entry.event == "resumed"), None)
+        aside = next((set_aside(entry.checkpoint) for entry in piece if entry.event == "resumed"), None)
         if aside is None or len(directories) == len(pieces):
             break
         directories.append(aside)
@@ -114,10 +114,10 @@ def segments(entries: Sequence[Entry]) -> list[list[Entry]]:
     return pieces
 
 
-def home(checkpoint: str | None) -> str:
-    """previous-N of a state that lies there; else the directory itself."""
+def set_aside(checkpoint: str | None) -> str | None:
+    """previous-N of a state that lies there; None: it is no earlier run's of this directory."""
     first = PurePosixPath(checkpoint or ".").parts[:1]
-    return first[0] if first and first[0].startswith("previous-") else "."
+    return first[0] if first and first[0].startswith("previous-") else None
 
 
 def told(number: int, entries: Sequence[Entry], steps: Sequence[Step], notes: Sequence[Note]) -> Try:

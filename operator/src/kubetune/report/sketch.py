@@ -32,9 +32,9 @@ def columns(values: Sequence[float], width: int) -> list[Sequence[float]]:
 
 
 def mean(values: Sequence[float]) -> float | None:
-    """Of those that are finite; divided before they are added, so that large ones do not overflow."""
+    """Of those that are finite; divided before they are added, and kept between them, so that large ones do not overflow."""
     finite = [value for value in values if isfinite(value)]
-    return sum(value / len(finite) for value in finite) if finite else None
+    return min(max(finite), max(min(finite), sum(value / len(finite) for value in finite))) if finite else None
 
 
 def block(value: float, low: float, high: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,12 +41,8 @@ class Material:
     seals: tuple[Seal, ...] = ()
     pointer: LastGood | None = None
     data: dict[str, Any] | None = None
-    outcome: Outcome | None = None  # the library's
-
-    @property
-    def library(self) -> bool:
-        """One directory for all runs, which are told apart by time."""
-        return "." in self.runs or self.outcome is not None
+    library: bool = False  # one directory for all runs, which are told apart by time
+    outcome: Outcome | None = None  # of the library's last run
 
 
 def read_material(directory: Path | None, job: Manifest | None = None) -> Material:
@@ -55,19 +51,26 @@ def read_material(directory: Path | None, job: Manifest | None = None) -> Materi
     if directory is None:
         return Material(job=job, status=status)
     notes = read_notes(directory)
-    offset = next((note.utc_offset for note in notes if note.utc_offset is not None), None)
+    runs = dict(runs_below(directory, notes))
     return Material(
         directory=directory,
         job=job,
         status=status,
         ledger=read_ledger(directory),
         notes=notes,
-        runs=dict(runs_below(directory, offset)),
+        runs=runs,
         seals=tuple(seals_below(directory)),
         pointer=read_pointer(directory),
         data=newest_data_report(directory),
+        library="." in runs or (directory / LIBRARY_RUN).is_file(),
         outcome=library_outcome(directory),
     )
+
+
+def utc_offset(notes: Iterable[Note], run: str) -> int | None:
+    """Of the clock by which that attempt's metrics were written, else of any; None: nobody told."""
+    told = {f"{ATTEMPT}{note.attempt}": note.utc_offset for note in notes if note.utc_offset is not None}
+    return told.get(run, next(iter(told.values()), None))
 
 
 def holds_a_run(directory: Path) -> bool:
@@ -85,12 +88,13 @@ def read_notes(directory: Path) -> tuple[Note, ...]:
     return tuple(notes)
 
 
-def runs_below(directory: Path, utc_offset: int | None) -> Iterator[tuple[str, tuple[Step, ...]]]:
+def runs_below(directory: Path, notes: Sequence[Note]) -> Iterator[tuple[str, tuple[Step, ...]]]:
     """The steps of each attempt of a job, or of the library's run and of those that were set aside for it."""
     for place in (directory, *sorted(directory.glob(f"{ATTEMPT}*/")), *sorted(directory.glob("previous-*/"))):
         for name in METRICS:
             if (place / name).is_file():
-                yield place.relative_to(directory).as_posix(), tuple(read_steps(text_of(place / name), utc_offset))
+                run = place.relative_to(directory).as_posix()
+                yield run, tuple(read_steps(text_of(place / name), utc_offset(notes, run)))
 
 
 def seals_below(directory: Path) -> Iterator[Seal]:
