@@ -1,6 +1,6 @@
 """Pictures of the report for docs/, by a headless Chromium: `make screenshots`, and then look at them.
 
-`python scripts/screenshots.py --full DIR` writes the whole page in light and dark, wide and narrow, to look at while it is worked on.
+`python scripts/screenshots.py --full DIR` writes the whole page in light and dark, wide and narrow, to look at.
 """
 
 from __future__ import annotations

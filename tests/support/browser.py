@@ -39,12 +39,14 @@ def screenshot(chromium: str, page: Path, target: Path, size: tuple[int, int], s
 
 
 def measure(chromium: str, page: Path, script: str, size: tuple[int, int], scheme: Scheme = "light") -> Any:
-    """What the expression gives in the page, by JSON: a copy of the page with a script at its end."""
+    """What the expression gives in the page, by JSON. The page is in a frame: a window is never narrower than 500 pixels."""
+    told = f"<script>parent.document.title = 'told:' + JSON.stringify({script})</script></body>"
+    inside = html.escape(page.read_text().replace("</body>", told))
+    frame = f'<iframe srcdoc="{inside}" style="border:0;width:{size[0]}px;height:{size[1]}px"></iframe>'
     with tempfile.TemporaryDirectory() as scratch:
-        copy = Path(scratch) / "page.html"
-        told = f"<script>document.title = 'told:' + JSON.stringify({script})</script></body>"
-        copy.write_text(page.read_text().replace("</body>", told))
-        printed = run(chromium, copy, size, scheme, "--dump-dom")
+        outside = Path(scratch) / "frame.html"
+        outside.write_text(f'<!DOCTYPE html><meta charset="utf-8"><title>nothing</title>{frame}')
+        printed = run(chromium, outside, (max(500, size[0] + 50), size[1]), scheme, "--dump-dom")
     found = re.search(r"<title>told:(.*?)</title>", printed, re.DOTALL)
     if found is None:
         raise ValueError(f"the page said nothing: {printed[:500]}")

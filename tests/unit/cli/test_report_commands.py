@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
+
 from kubetune.cli.app import kubetune
 
 RECORDED = Path(__file__).parents[1] / "report" / "recorded"
@@ -72,7 +73,6 @@ def test_a_page_of_a_directory(directory):
 )
 def test_what_is_not_there_is_refused_with_what_is(state, target, said):
     assert said in run("report", target, code=2).stderr
-
 
 
 def test_a_page_that_cannot_be_written(state):

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from kubetune.report.sources import read_material
 from kubetune.report.story import story_of
 
@@ -34,6 +35,8 @@ def story(material):
 def logged(directory):
     """By attempt: what the backend wrote, line by line, read by nothing of ours."""
     return {
-        number: [json.loads(line) for line in (directory / f"attempt-{number}" / "training_metrics_0.jsonl").read_text().splitlines()]
+        number: [
+            json.loads(line) for line in (directory / f"attempt-{number}" / "training_metrics_0.jsonl").read_text().splitlines()
+        ]
         for number in (1, 2, 3)
     }

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 from browser import find_chromium, measure
+
 from kubetune.report.page import page
 
 CHROMIUM = find_chromium()
@@ -34,6 +35,12 @@ def test_how_it_lies(story, tmp_path, width, scheme):
     file = tmp_path / "page.html"
     file.write_text(page(story, "0.1.0", datetime(2026, 11, 28, tzinfo=UTC)))
     seen = measure(CHROMIUM, file, LAYOUT, (width, 3000), scheme)
-    assert seen["scroll"] <= seen["inner"]
     assert seen["lines"] >= 12
-    assert {name: seen[name] for name in ("colliding", "outside", "flat", "faint")} == {"colliding": [], "outside": [], "flat": 0, "faint": []}
+    assert seen["inner"] == width
+    assert {name: seen[name] for name in ("colliding", "outside", "flat", "faint")} == {
+        "colliding": [],
+        "outside": [],
+        "flat": 0,
+        "faint": [],
+    }
+    assert seen["scroll"] <= width

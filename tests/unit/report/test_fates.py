@@ -24,7 +24,9 @@ def test_saved_resumed_and_removed():
 
 
 def test_quarantined_after_it_was_verified_and_without_ever():
-    known, unknown = fates([saved(), entry("quarantined", reason="a bit"), entry("quarantined", "attempt-1/hf_format/x", reason="torn")])
+    known, unknown = fates(
+        [saved(), entry("quarantined", reason="a bit"), entry("quarantined", "attempt-1/hf_format/x", reason="torn")]
+    )
     assert (known.state, known.reason, known.step) == ("quarantined", "a bit", 8)
     assert (unknown.state, unknown.reason) == ("quarantined", "torn")
 
@@ -41,7 +43,12 @@ def test_one_that_does_not_fit_stays_and_says_why():
 
 
 def test_lines_of_no_checkpoint_and_of_leftovers_make_none():
-    assert fates([entry("attempt", None), entry("removed", "quarantine/x"), entry("resumed", "s3://elsewhere/x"), entry("ended", None)]) == []
+    assert (
+        fates(
+            [entry("attempt", None), entry("removed", "quarantine/x"), entry("resumed", "s3://elsewhere/x"), entry("ended", None)]
+        )
+        == []
+    )
 
 
 def test_the_pointer_marks_what_is_still_there():
@@ -53,4 +60,7 @@ def test_the_pointer_marks_what_is_still_there():
 
 def test_what_a_status_tells():
     listed = [Checkpoint(uri="pvc://runs/a", step=3, bytes=5, kind="hf", verified=ok) for ok in (True, False)]
-    assert [(fate.path, fate.state) for fate in of_status(listed)] == [("pvc://runs/a", "verified"), ("pvc://runs/a", "not verified")]
+    assert [(fate.path, fate.state) for fate in of_status(listed)] == [
+        ("pvc://runs/a", "verified"),
+        ("pvc://runs/a", "not verified"),
+    ]

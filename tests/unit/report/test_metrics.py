@@ -3,6 +3,7 @@ import math
 from datetime import UTC, datetime
 
 import pytest
+
 from kubetune.report.metrics import GIB_IN_GB, read_steps
 
 MINI_TRAINER = {
@@ -70,6 +71,8 @@ def test_a_validation_line_of_its_own_belongs_to_its_step():
     assert (step.loss, step.validation_loss) == (2.5, 2.75)
 
 
-@pytest.mark.parametrize("line", ['{"step": 1, "loss": 2', "[]", '"text"', '{"step": "a", "loss": 1}', '{"loss": 1}', '{"params": 1}'])
+@pytest.mark.parametrize(
+    "line", ['{"step": 1, "loss": 2', "[]", '"text"', '{"step": "a", "loss": 1}', '{"loss": 1}', '{"params": 1}']
+)
 def test_what_is_no_step_is_passed_over(line):
     assert read_steps(f"{line}\n{json.dumps(MINI_TRAINER)}\n") == of(MINI_TRAINER)

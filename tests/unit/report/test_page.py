@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import pytest
+
 from kubetune.report.charts import COLOURS, Curve, chart, colour
 from kubetune.report.metrics import Step
 from kubetune.report.page import page
@@ -95,7 +96,10 @@ def test_the_curve_is_drawn_where_the_losses_are(text, story):
     """The first chart: its coordinates, turned back by its own axis, are the losses."""
     svg = text.split("<figure")[1]
     ticks = [float(value) for value in re.findall(r'<span style="top:[\d.]+%">([^<]+)</span>', svg)]
-    points = [tuple(map(float, point)) for point in re.findall(r"[ML](-?[\d.]+) (-?[\d.]+)", "".join(re.findall(r'class="line[^>]*', svg)))]
+    points = [
+        tuple(map(float, point))
+        for point in re.findall(r"[ML](-?[\d.]+) (-?[\d.]+)", "".join(re.findall(r'class="line[^>]*', svg)))
+    ]
     low, high = min(ticks), max(ticks)
     drawn = {round(1 + x / 1000 * 59): low + (1 - y / 1000) * (high - low) for x, y in points}
     assert drawn == pytest.approx({step.step: step.loss for step in story.steps}, abs=(high - low) / 1000)
@@ -106,7 +110,19 @@ def test_the_verdict_is_at_the_top(document):
     assert said.index("Succeeded") < said.index("Loss by step")
 
 
-@pytest.mark.parametrize("title", ["Loss by step", "Over time", "Attempts", "Before the first step", "Where the time went", "Checkpoints", "Data", "What was trained"])
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Loss by step",
+        "Over time",
+        "Attempts",
+        "Before the first step",
+        "Where the time went",
+        "Checkpoints",
+        "Data",
+        "What was trained",
+    ],
+)
 def test_what_it_tells(document, title):
     assert title in document.text
 
@@ -170,6 +186,10 @@ def test_a_very_long_run_makes_no_large_page(story):
 
 
 def test_secrets_are_left_out_of_the_spec():
-    env = [{"name": "HF_TOKEN", "value": "hf_abc"}, {"name": "LEVEL", "value": "3"}, {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s"}}}]
+    env = [
+        {"name": "HF_TOKEN", "value": "hf_abc"},
+        {"name": "LEVEL", "value": "3"},
+        {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s"}}},
+    ]
     said = without_secrets({"template": {"env": env}, "uri": "https://user:word@host/x"})
     assert said == {"template": {"env": [{**env[0], "value": LEFT_OUT}, *env[1:]]}, "uri": f"https://{LEFT_OUT}@host/x"}

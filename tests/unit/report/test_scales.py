@@ -3,6 +3,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kubetune.report.scales import number, pieces, scale, thinned
 
 NUMBERS = st.floats(-1e12, 1e12, allow_nan=False)

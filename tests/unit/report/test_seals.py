@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
 from kubetune.report.fates import Fate
 from kubetune.report.metrics import Step
 from kubetune.report.seals import CopyError, chosen, copy_out, problems
@@ -60,7 +61,9 @@ def test_one_that_is_gone(fates, tmp_path):
     assert problems(Fate(path="hf_format/z", kind="hf"), tmp_path) == ["is not there any more"]
 
 
-@pytest.mark.parametrize(("which", "path"), [("last", "hf_format/b"), ("4", "hf_format/a"), ("12", "full_state/c"), ("best", "hf_format/a")])
+@pytest.mark.parametrize(
+    ("which", "path"), [("last", "hf_format/b"), ("4", "hf_format/a"), ("12", "full_state/c"), ("best", "hf_format/a")]
+)
 def test_which_is_meant(fates, tmp_path, which, path):
     steps = [Step(4, loss=1.0), Step(8, loss=2.0), Step(12, loss=math.nan)]
     assert chosen(which, fates, tmp_path, steps).path == path
@@ -73,7 +76,7 @@ def test_best_is_by_the_validation_loss_where_there_is_one(fates, tmp_path):
 
 @pytest.mark.parametrize("which", ["9", "best", "newest"])
 def test_what_is_not_there_is_refused_with_what_is(fates, tmp_path, which):
-    with pytest.raises(CopyError, match="hf of step 4|name a step or last"):
+    with pytest.raises(CopyError, match=r"hf of step 4|name a step or last"):
         chosen(which, fates, tmp_path, [])
 
 

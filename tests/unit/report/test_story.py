@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from kubetune.api import parse_status
 from kubetune.report.attempts import KILLED, RUNNING, SUCCEEDED, tries_of
 from kubetune.report.sources import Material, holds_a_run, read_material
@@ -53,7 +54,9 @@ def test_faults_in_the_order_of_time(story):
 def test_checkpoints_of_the_ledger(story, material):
     saved = material.ledger.of("saved")
     assert [fate.path for fate in story.fates] == [entry.checkpoint for entry in saved]
-    assert [fate.path for fate in story.fates if fate.state == "quarantined"] == [e.checkpoint for e in material.ledger.of("quarantined")]
+    assert [fate.path for fate in story.fates if fate.state == "quarantined"] == [
+        e.checkpoint for e in material.ledger.of("quarantined")
+    ]
     resumed = [entry.checkpoint for entry in material.ledger.of("resumed")]
     assert [fate.path for fate in story.fates if fate.resumed_by] == resumed
     assert sum(fate.last_good for fate in story.fates) == 2
@@ -76,7 +79,9 @@ def test_the_time_adds_up(story):
 
 def test_what_is_known_of_the_run(story, directory):
     profile = json.loads((directory / "attempt-3" / "data" / "node-0" / "data-report.json").read_text())
-    assert {name: story.data[name] for name in ("rows", "kept", "tokens")} == {name: profile[name] for name in ("rows", "kept", "tokens")}
+    assert {name: story.data[name] for name in ("rows", "kept", "tokens")} == {
+        name: profile[name] for name in ("rows", "kept", "tokens")
+    }
     assert story.asked["parameters"]["num_epochs"] == 5
     assert story.total_steps == 60
     assert "torch" in story.versions

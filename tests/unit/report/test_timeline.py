@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kubetune.report.timeline import since, time_ticks, timeline
 
 START = datetime(2026, 11, 28, tzinfo=UTC)
@@ -41,7 +42,8 @@ def test_places_keep_the_order_of_time(spans):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(0, "0 s"), (59, "59 s"), (60, "1 min"), (75, "1 min 15 s"), (3600, "1 h"), (12_000, "3 h 20"), (187_200, "2 d 4 h")]
+    ("seconds", "said"),
+    [(0, "0 s"), (59, "59 s"), (60, "1 min"), (75, "1 min 15 s"), (3600, "1 h"), (12_000, "3 h 20"), (187_200, "2 d 4 h")],
 )
 def test_time_for_people(seconds, said):
     assert since(timedelta(seconds=seconds)) == said

@@ -1,8 +1,8 @@
 import json
 import logging
-import math
 
 import pytest
+
 from kubetune_trainer.attempt_record import RECORD_NAME, AttemptRecord, Note
 from kubetune_trainer.contract import Progress
 
@@ -33,7 +33,7 @@ def test_a_newer_version_s_fields_are_passed_over(tmp_path):
     assert Note.model_validate(line).asked == {}
 
 
-@pytest.mark.parametrize(("place", "asked"), [("missing", {}), (".", {"clip": math.inf}), (".", {"hook": object()})])
+@pytest.mark.parametrize(("place", "asked"), [("missing", {}), (".", {"hook": object()})])
 def test_where_it_cannot_be_written_the_training_goes_on(tmp_path, caplog, place, asked):
     with caplog.at_level(logging.WARNING):
         AttemptRecord(tmp_path / place).asked(asked)

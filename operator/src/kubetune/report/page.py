@@ -18,7 +18,6 @@ from kubetune.report.style import STYLE
 from kubetune.report.timeline import Timeline, since, time_ticks
 from kubetune_trainer.units import size
 
-
 ATTEMPTS = (
     *(Column(name) for name in ("Attempt", "Began (UTC)", "Took")),
     Column("Steps", long=True),
