@@ -46,7 +46,7 @@ def stages(tries: Sequence[Try]) -> str:
         (f'<b class="{colour(number)}">{number}</b>', escape(stage.text), moment(stage.begin), f"{stage.seconds:.1f} s")
         for number, stage in rows
     )
-    return table(STAGES, body)
+    return table(STAGES, body, "plain-table")
 
 
 def goodput(spent: Spent | None) -> str:
@@ -119,7 +119,7 @@ def profile_text(data: Mapping[str, Any], field: str) -> str:
 
 def spec_and_versions(story: Story) -> str:
     """The resource's spec where it is known, and what the trainer made of it."""
-    asked = dict(story.asked or {})
+    asked = {name: value for name, value in (story.asked or {}).items() if value not in ({}, None)}
     spec = f"<h3>spec</h3><pre>{escape(as_yaml(story.spec))}</pre>" if story.spec else ""
     filled = f"<h3>as the trainer ran it, defaults filled in</h3><pre>{escape(as_yaml(asked))}</pre>" if asked else ""
     versions = pairs([*story.identity.items(), *(sorted(story.versions.items()))])
@@ -148,7 +148,7 @@ def every_step(story: Story) -> str:
         )
         for number, step in (rows[i] for i in shown)
     )
-    inside = table(FIGURES, body)
+    inside = table(FIGURES, body, "plain-table")
     count = f"all {len(rows)} steps" if len(shown) == len(rows) else f"{len(shown)} of {len(rows):,} steps"
     return f"<details><summary>{count}, as they were logged</summary>{inside}</details>" if inside else ""
 

@@ -27,13 +27,13 @@ class Column:
         return "num" if self.number else "path" if self.long else ""
 
 
-def table(head: Sequence[Column], rows: Iterable[Sequence[str]]) -> str:
-    """`rows` are HTML. On a narrow screen each becomes a list."""
+def table(head: Sequence[Column], rows: Iterable[Sequence[str]], kind: str = "stack") -> str:
+    """`rows` are HTML. On a narrow screen each becomes a list if the table is a `stack`, and else it can be moved sideways."""
     lines = "".join(f"<tr>{''.join(cell(column, text) for column, text in zip(head, row, strict=True))}</tr>" for row in rows)
     if not lines:
         return ""
     heads = "".join(f'<th class="{column.kind}">{escape(column.name)}</th>' for column in head)
-    return f'<div class="wide"><table class="stack"><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table></div>'
+    return f'<div class="wide"><table class="{kind}"><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table></div>'
 
 
 def cell(column: Column, content: str) -> str:
