@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from kubetune.report.scales import Point, Scale, number, pieces, scale, thinned
+from kubetune.report.scales import MOST_POINTS, Point, Scale, number, pieces, scale, thinned
 
 SIZE = 1000  # of the SVG's own coordinates, both ways
 COLOURS = 6
@@ -49,7 +49,7 @@ def chart(title: str, unit: str, curves: Sequence[Curve], ticks: Ticks, marks: I
         return ""
     up = scale(values)
     said = f"{title}: {number(values[0])} at first, {number(values[-1])} at the end, {number(min(values))} to {number(max(values))}"
-    drawn = "".join(path(run, up, attempt) for attempt, run in runs)
+    drawn = "".join(path(thinned(run, share(run, values)), up, attempt) for attempt, run in runs)
     lines = grid(up, ticks) + "".join(vertical(mark) for mark in marks)
     return (
         f'<figure class="chart"><figcaption>{escape(title)} <span>{escape(unit)}</span></figcaption>'
@@ -59,9 +59,14 @@ def chart(title: str, unit: str, curves: Sequence[Curve], ticks: Ticks, marks: I
     )
 
 
+def share(run: Sequence[Point], values: Sequence[float]) -> int:
+    """How many points of the chart's are the piece's."""
+    return max(4, MOST_POINTS * len(run) // len(values))
+
+
 def path(run: Sequence[Point], up: Scale, attempt: int) -> str:
     """A single point is a short line."""
-    points = [(x * SIZE, (1 - up.place(y)) * SIZE) for x, y in thinned(run)]
+    points = [(x * SIZE, (1 - up.place(y)) * SIZE) for x, y in run]
     if len(points) == 1:
         points.append((min(SIZE, points[0][0] + 4), points[0][1]))
     return f'<path class="line {colour(attempt)}" d="M{" L".join(f"{x:.1f} {y:.1f}" for x, y in points)}"/>'

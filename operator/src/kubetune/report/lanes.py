@@ -10,7 +10,7 @@ from kubetune.report.attempts import Try
 from kubetune.report.charts import Mark, Ticks, colour, percent, x_labels
 from kubetune.report.fates import Fate
 from kubetune.report.story import Fault
-from kubetune.report.timeline import Timeline, since
+from kubetune.report.timeline import Timeline, Wait, since
 
 MOST_LANES = 8
 """More attempts than that share one: they follow one another."""
@@ -76,9 +76,11 @@ def fault(number: int, one: Fault, line: Timeline) -> str:
     return f'<b class="flag" style="left:{percent(place)}" title="{escape(one.title)}">{number}</b>'
 
 
+def waited(wait: Wait) -> str:
+    return f"nothing ran for {since(wait.end - wait.begin)}: cut short"
+
+
 def marks(faults: Sequence[Fault], line: Timeline) -> list[Mark]:
     """Of the charts on the same axis."""
     found = [Mark(line.place(each.time), "fault", f"attempt {each.attempt}: {each.title}") for each in faults]
-    return found + [
-        Mark(line.place(wait.begin), "wait", f"nothing ran for {since(wait.end - wait.begin)}; cut short") for wait in line.waits
-    ]
+    return found + [Mark(line.place(wait.begin + (wait.end - wait.begin) / 2), "wait", waited(wait)) for wait in line.waits]

@@ -10,7 +10,7 @@ from math import isfinite
 from kubetune.report.attempts import KILLED, SUCCEEDED, Try
 from kubetune.report.charts import Curve, apart, by_step, chart, colour
 from kubetune.report.details import checkpoints, data_profile, every_step, goodput, spec_and_versions, stages
-from kubetune.report.lanes import MOST_LANES, lanes, marks
+from kubetune.report.lanes import MOST_LANES, lanes, marks, waited
 from kubetune.report.markup import Column, moment, section, table, tiles
 from kubetune.report.metrics import Step
 from kubetune.report.story import Fault, Story
@@ -67,7 +67,7 @@ def key_figures(story: Story) -> list[tuple[str, str]]:
         ("Lowest loss", f"{min(losses):.4g}" if losses else ""),
         ("Time", since(line.end - line.begin) if line else ""),
         ("Attempts", str(len(story.tries))),
-        ("Newest weights", f"step {good[-1].step}, {size(good[-1].bytes or 0)}" if good else "none"),
+        ("Newest weights", f"step {good[-1].step or 0:,}, {size(good[-1].bytes or 0)}" if good else "none"),
     ]
 
 
@@ -125,6 +125,7 @@ def key(story: Story) -> str:
         (f'<i class="chip fill {first}"></i>', "trained and kept", bool(story.steps)),
         (f'<i class="chip lost {first}"></i>', "lost and done again", any(len(t.kept) < len(t.logged) for t in story.tries)),
         ('<i class="chip diamond"></i>', "checkpoint verified (thin: gone since)", bool(story.fates)),
+        *(('<i class="chip gap"></i>', waited(wait), True) for wait in (story.timeline.waits if story.timeline else ())),
     ]
     return f'<div class="legend">{"".join(f"<span>{sign}{text}</span>" for sign, text, there in signs if there)}</div>'
 

@@ -10,7 +10,7 @@ from math import ceil, floor, isclose, isfinite, log10
 Point = tuple[float, float]
 
 MOST_POINTS = 800
-"""Of one curve: more than a screen has columns for."""
+"""Of one chart: about as many as a screen has columns."""
 
 
 SLACK = 1e-9
