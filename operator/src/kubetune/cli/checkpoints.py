@@ -78,7 +78,7 @@ def row_of(fate: Fate, directory: Path | None, stored: bool, *, verify: bool) ->
 
 def in_store(target: Target) -> bool:
     """Whether the checkpoints are in an object store, where this command does not look."""
-    return bool(target.job) and str(target.job["spec"]["output"]["uri"]).startswith("s3://")
+    return target.job is not None and str(target.job["spec"]["output"]["uri"]).startswith("s3://")
 
 
 def files_of(target: Target, material: Material, option: str) -> Path:
