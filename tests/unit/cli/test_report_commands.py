@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import yaml
 from click.testing import CliRunner
 
 from kubetune.cli.app import kubetune
+from kubetune_trainer.checkpoints.ledger import Ledger
+from kubetune_trainer.checkpoints.manifest import Manifest, seal_of, write_manifest
 
 RECORDED = Path(__file__).parents[1] / "report" / "recorded"
 
@@ -123,3 +126,33 @@ def test_a_job_that_is_known_by_its_status_alone(state):
     job = (state / "resources/osftjob/default/teach.json").read_text()
     assert "pvc://runs/" in run("checkpoints", "-", text=job).stdout
     assert "name it by --output-dir" in run("checkpoints", "-", "--verify", text=job, code=2).stderr
+
+
+@pytest.fixture
+def whole(tmp_path, monkeypatch):
+    """A directory whose one checkpoint is there, file by file."""
+    monkeypatch.chdir(tmp_path)
+    place = tmp_path / "runs" / "hf_format" / "samples_8"
+    place.mkdir(parents=True)
+    (place / "model.safetensors").write_bytes(b"weights")
+    plain = Manifest(
+        kind="hf", step=4, world_size=1, attempt=1, algorithm="sft", backend="mini-trainer", time=datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    seal = seal_of(write_manifest(place, plain))
+    Ledger(tmp_path / "runs").add("saved", place, kind="hf", step=4, bytes=7, manifest_sha256=seal)
+    return Path("runs")
+
+
+def test_what_is_whole_is_said_to_be_and_copied(whole):
+    assert "verified, read again" in run("checkpoints", whole, "--verify").stdout
+    said = run("checkpoints", whole, "--copy-out", "last", "model").stdout
+    assert said == "model: hf of step 4, 7 bytes, read again after the copy\n"
+    assert Path("model/model.safetensors").read_bytes() == b"weights"
+    assert "is there already" in run("checkpoints", whole, "--copy-out", "4", "model", code=1).stderr
+
+
+def test_a_flipped_bit_is_named(whole):
+    (whole / "hf_format/samples_8/model.safetensors").write_bytes(b"weighty")
+    result = run("checkpoints", whole, "--verify", "-o", "json", code=1)
+    assert json.loads(result.stdout)[0]["problems"] == ["model.safetensors has changed since it was verified (SHA-256)"]
+    assert "hf_format/samples_8: model.safetensors has changed" in result.stderr
