@@ -11,10 +11,8 @@ from kubetune.api import InvalidJob, parse_job
 from kubetune.api.identity import output_subdir
 from kubetune.cli.documents import read_job
 from kubetune.cli.errors import UserError
-from kubetune.cli.settings import render_settings
 from kubetune.cluster import Manifest
 from kubetune.local.state import StateDir
-from kubetune.render.paths import output_dir
 from kubetune.report.sources import holds_a_run
 
 KINDS = ("sftjob", "osftjob")
@@ -94,6 +92,9 @@ def listed(root: Path) -> str:
 
 def directory_of(job: dict[str, Any], state: StateDir) -> Path | None:
     """Where the job writes; None before it has."""
+    from kubetune.cli.settings import render_settings  # a second of imports, which a directory that is named does not need
+    from kubetune.render.paths import output_dir
+
     try:
         parsed = parse_job({key: value for key, value in job.items() if key != "status"})
     except InvalidJob as error:
