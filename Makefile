@@ -20,7 +20,7 @@ TRAIN_WORKERS ?= $(shell nproc)
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format generate generated unit programs store-tests store-run test-cluster train-tests test-gpu kills traps marathon bench-trainer chaos images e2e bench bench-data cluster cluster-down lock clean
+.PHONY: help setup demo test lint format generate generated unit programs store-tests store-run test-cluster train-tests test-gpu kills traps marathon bench-trainer chaos images e2e bench bench-data screenshots cluster cluster-down lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -125,6 +125,9 @@ e2e: programs images ## The images in pods on two real nodes, from the images on
 bench: programs ## Bursts of jobs beside Kubeflow's operators, and 10,000 at rest; writes docs/benchmarks.md (N=20: a quick look)
 	@$(BIN)/python -m e2e.cluster.binaries trainer-controller-manager jobset > /dev/null
 	@$(BIN)/python -m e2e.bench $(if $(N),--jobs $(N) --rest $(N) --rest-seconds 20,--write docs/benchmarks.md)
+
+screenshots: $(READY) ## The pictures of docs/report.md, from the recorded run (needs Chromium); FULL=DIR: the whole page four times, to look at
+	@$(BIN)/python scripts/screenshots.py $(if $(FULL),--full $(FULL))
 
 bench-data: $(READY) ## What the data check of a million rows and tokenising cost, as a table (docs/data.md)
 	$(TEST_ENV) $(BIN)/python scripts/bench_data.py

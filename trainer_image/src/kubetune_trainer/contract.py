@@ -1,7 +1,8 @@
 """What the operator and the trainer say to each other: names, shapes and limits, and nothing that trains.
 
 The operator writes one `Contract` into the pod's environment; the trainer answers with `Report`s while it trains and one
-`Outcome` at the end. With `kubetune_trainer.parameters` this is all that the operator may import from the trainer.
+`Outcome` at the end. The operator may import this, `kubetune_trainer.parameters`, and, to read what a run left on disk, the ledger,
+the manifest and the last-good pointer of `kubetune_trainer.checkpoints`, and `attempt_record`: none of them imports torch.
 """
 
 from __future__ import annotations
