@@ -53,13 +53,14 @@ def validate(files: tuple[str, ...]) -> None:
 @kubetune.command(short_help="Print the PyTorchJob of the job in FILE.")
 @click.argument("file")
 @click.option("--image", default=None, help="Trainer image of a job that names none.")
+@click.option("--job-defaults", default=None, metavar="FILE", help="As the operator's option of this name: what jobs leave out.")
 @click.option("--uid", default=None, help="metadata.uid that the job will have. Default: zeros; an API server draws one.")
 @click.option("--attempt", default=1, show_default=True, type=click.IntRange(min=1), help="Which attempt.")
-def render(file: str, image: str | None, uid: str | None, attempt: int) -> None:
+def render(file: str, image: str | None, job_defaults: str | None, uid: str | None, attempt: int) -> None:
     """Print the PyTorchJob that the operator would create for the job in FILE."""
     from kubetune.cli.offline import render_file
 
-    click.echo(render_file(file, image, uid, attempt), nl=False)
+    click.echo(render_file(file, image, uid, attempt, job_defaults), nl=False)
 
 
 @kubetune.command(short_help="Print the CustomResourceDefinitions.")
