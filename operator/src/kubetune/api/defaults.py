@@ -15,6 +15,7 @@ from kubetune.api.documents import as_json, load_documents
 from kubetune.api.errors import FieldError, InvalidJob
 from kubetune.api.job import Job
 from kubetune.api.parse import parse_job
+from kubetune.api.spec import ImagePullPolicy
 from kubetune.api.template import PodTemplate
 from kubetune.api.translate import did_you_mean
 
@@ -38,7 +39,7 @@ class JobDefaults:
     """None and empty: no default."""
 
     image: str | None = None
-    image_pull_policy: Any = None
+    image_pull_policy: ImagePullPolicy | None = None
     queue_name: str | None = None
     template: PodTemplate | None = None
 

@@ -10,8 +10,7 @@ import yaml
 
 from kubetune import __version__
 from kubetune.api import InvalidJob, Job, parse_job
-from kubetune.api.defaults import NONE, JobDefaults, load_defaults
-from kubetune.cli.documents import read_documents, read_job, read_text
+from kubetune.cli.documents import read_documents, read_job
 from kubetune.cli.errors import UserError, as_user_error
 
 NO_UID = "00000000-0000-0000-0000-000000000000"
@@ -54,6 +53,7 @@ def validate_document(file: str, document: Mapping[str, Any]) -> int:
 
 def render_file(file: str, image: str | None, uid: str | None, attempt: int, job_defaults: str | None = None) -> str:
     """The PyTorchJob of one attempt as YAML, byte-stable."""
+    from kubetune.cli.job_defaults import read_defaults
     from kubetune.controller.child import stamped
     from kubetune.render import AttemptPlan, RenderSettings, render_pytorchjob, to_yaml
 
@@ -63,18 +63,6 @@ def render_file(file: str, image: str | None, uid: str | None, attempt: int, job
     with as_user_error():
         manifest = render_pytorchjob(job, AttemptPlan(attempt), RenderSettings(image=image or DEFAULT_IMAGE))
     return to_yaml(stamped(manifest, job))
-
-
-def read_defaults(file: str | None) -> JobDefaults:
-    """Of --job-defaults. Raises UserError."""
-    if file is None:
-        return NONE
-    try:
-        return load_defaults(read_text(file, f"--job-defaults {file}"))
-    except InvalidJob as error:
-        raise UserError(invalid(f"--job-defaults {file}", error)) from error
-    except yaml.YAMLError as error:
-        raise UserError(f"--job-defaults {file} is no YAML ({error}); save it as UTF-8 text") from error
 
 
 def crds_yaml() -> str:
