@@ -31,9 +31,15 @@ def prepare(plane: ControlPlane, seconds: float) -> None:
 
 
 def manifests(count: int) -> Iterator[dict[str, Any]]:
-    """`count` that are trained, and a third as many whose attempts end with a failure until backoffLimit is reached."""
+    """`count` that are trained, one that waits for the first of them, and a third as many whose attempts end with a failure until
+    backoffLimit is reached.
+    """
     for number in range(count):
         yield trained(f"job-{number}", "OSFTJob" if number % 3 == 0 else "SFTJob")
+    following = trained("following", "OSFTJob")
+    following["spec"]["resumeFrom"] = {"jobRef": {"name": "job-0"}}
+    del following["spec"]["model"]
+    yield following
     for number in range(max(1, count // 3)):
         yield failing(f"unlucky-{number}", FailureClass.USER_ERROR if number % 2 else FailureClass.CUDA_OOM)
 
