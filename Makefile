@@ -20,7 +20,7 @@ TRAIN_WORKERS ?= $(shell nproc)
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format generate generated unit programs store-tests store-run test-cluster train-tests test-gpu kills traps marathon bench-trainer chaos images e2e bench bench-data screenshots cluster cluster-down lock clean
+.PHONY: help setup demo test lint format generate generated unit programs store-tests store-run test-cluster train-tests test-gpu kills traps marathon bench-trainer chaos images e2e bench bench-data screenshots dashboard-check cluster cluster-down lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -74,7 +74,10 @@ programs: $(READY) ## The test cluster's programs, built from pinned Go modules 
 AUDIT_LOG := $(CURDIR)/.kubetune/cluster-tests-audit.log
 AUDIT := --audit-policy-file=$(CURDIR)/e2e/cluster/audit-policy.yaml --audit-log-path=$(AUDIT_LOG) --audit-log-maxsize=100000
 
-test-cluster: programs ## Tests against a real API server and Kubeflow's training operator (KUBECONFIG, or one of their own)
+test-dashboard-check: programs ## Every query of Grafana's dashboard and the alerts, by a real Prometheus over a burst of jobs (docs/observability.md); WRITE=1
+	@$(BIN)/python -m e2e.dashboard $(if $(WRITE),--write docs/observability.md)
+
+cluster: programs ## Tests against a real API server and Kubeflow's training operator (KUBECONFIG, or one of their own)
 	@rm -f $(AUDIT_LOG); mkdir -p $(dir $(AUDIT_LOG))
 	$(TEST_ENV) APISERVER_FLAGS="$(AUDIT)" $(BIN)/pytest -q -m cluster -n $(CLUSTER_WORKERS) --dist worksteal tests/cluster
 	@test -n "$$KUBECONFIG" || $(BIN)/python -m e2e.cluster.rights $(AUDIT_LOG)
@@ -106,6 +109,9 @@ MINUTES ?= 10
 JOBS ?= 200
 chaos: programs ## Kills, cuts and breaks around 200 jobs, and a verdict (docs/chaos.md); MINUTES=10 JOBS=200 SEED= REPORT=
 	@$(BIN)/python -m e2e.chaos --minutes $(MINUTES) --jobs $(JOBS) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
+
+dashboard-check: programs ## Every query of Grafana's dashboard and the alerts, by a real Prometheus over a burst of jobs (docs/observability.md); WRITE=1
+	@$(BIN)/python -m e2e.dashboard $(if $(WRITE),--write docs/observability.md)
 
 cluster: programs ## A real control plane, Kubeflow's training operator, fake nodes with a scripted trainer; KUEUE=1: Kueue; NODES=2: real nodes
 	@$(BIN)/python -m e2e.cluster up $(if $(KUEUE),--kueue) $(if $(NODES),--real-nodes $(NODES))
