@@ -36,6 +36,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 def placed(target: str, page: str) -> str:
     """Where a link of `page` leads to on the site; one that stays below docs/ is as it was."""
+    if target.startswith("/"):
+        return target
     originals = {there: here for here, there in PAGES.items()}
     at = originals.get(page, f"docs/{page}")
     aimed = posixpath.normpath(posixpath.join(posixpath.dirname(at), target))

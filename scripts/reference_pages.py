@@ -12,7 +12,7 @@ from markdown_text import block, cell, code, rows
 from variables import table as variables_table
 
 from kubetune.cli import app
-from kubetune.controller import options
+from kubetune.controller import __main__ as operator
 from kubetune.controller.retry import UNCOUNTED
 from kubetune_trainer.contract import CLASS_MEANINGS, EXIT_MEANINGS, ExitCode, FailureClass
 from kubetune_trainer.outcome import exit_code
@@ -111,8 +111,8 @@ def facts(each: FailureClass) -> tuple[str, ...]:
 
 def operator_options() -> str:
     with mock.patch.dict("os.environ"):  # the same page whatever this machine sets
-        options.os.environ.pop(options.IMAGE_ENV, None)
-        parser = options.parser()
+        operator.os.environ.pop(operator.IMAGE_ENV, None)
+        parser = operator.parser()
     body = (option(each) for each in parser._actions if each.dest != "help")  # noqa: SLF001 - argparse has no other list of them
     return OPERATOR.format(table=rows(("Option", "Default", "Meaning"), body))
 
@@ -127,7 +127,9 @@ def option(action: argparse.Action) -> tuple[str, ...]:
 def shown(default: object) -> str:
     if isinstance(default, bool):
         return "on" if default else "off"
-    return "" if default in (None, [], "") else code(f"{default:g}" if isinstance(default, float) else str(default))
+    if not default or not isinstance(default, int | float | str):
+        return ""
+    return code(f"{default:g}" if isinstance(default, float) else str(default))
 
 
 def environment() -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -126,18 +127,26 @@ def type_out(sessions: Sequence[Block], directory: Path, seconds: float = 300) -
             (directory / block.mark.removeprefix("file: ")).write_text(block.text)
     commands = [(block, command) for block in sessions for command in block.commands]
     script = "".join(f"{command.typed}\n__code=$?; printf '{END}%d\\n' $__code; (exit $__code)\n" for _, command in commands)
-    done = subprocess.run(
-        ["bash"],
-        input=script,
+    return list(differences(commands, said_by(script, directory, seconds)))
+
+
+def said_by(script: str, directory: Path, seconds: float) -> str:
+    """What a shell and all that it starts say; whatever still runs in the end is ended."""
+    with subprocess.Popen(
+        ["bash", "-c", script],
         cwd=directory,
         env={**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "200"},
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=seconds,
-        check=False,
-    )
-    return list(differences(commands, done.stdout))
+        start_new_session=True,
+    ) as shell:
+        try:
+            return shell.communicate(timeout=seconds)[0]
+        except subprocess.TimeoutExpired:
+            os.killpg(shell.pid, signal.SIGTERM)  # `kubetune run` ends its own
+            return f"{shell.communicate()[0]}\n(ended after {seconds:g} s)\n"
 
 
 def differences(commands: Sequence[tuple[Block, Command]], said: str) -> Iterator[str]:

@@ -3,13 +3,53 @@
 from __future__ import annotations
 
 import argparse
+import math
+import os
 
-from kubetune.controller import logs
-from kubetune.controller.handlers import run_operator
-from kubetune.controller.operator_settings import OperatorSettings
-from kubetune.controller.options import parser
+from kubetune.controller.operator_settings import IMAGE_ENV, OperatorSettings
 from kubetune.controller.settings import ControllerSettings
 from kubetune.render import RenderSettings
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every option has a default that fits a cluster-wide installation, but for the image."""
+    options = argparse.ArgumentParser(prog="python -m kubetune.controller", description="Runs the kubetune operator.")
+    image = os.environ.get(IMAGE_ENV)
+    add = options.add_argument
+    add("--image", default=image, required=image is None, help=f"trainer image of jobs without spec.image ({IMAGE_ENV})")
+    add("--namespace", action="append", default=[], help="where to work, repeatable; default: everywhere")
+    add("--selector", default="", help="labels of the jobs to work on, for instance team=a,tier!=test; default: all jobs")
+    add("--workers", type=int, default=8, help="jobs reconciled at the same time (8)")
+    for name, default, meaning in SECONDS:
+        add(f"--{name}-seconds", type=seconds, default=default, help=f"{meaning} ({default:g})")
+    elect = argparse.BooleanOptionalAction
+    add("--leader-elect", action=elect, default=True, help="of several replicas only the holder of a Lease acts (on)")
+    add("--lease-namespace", help="where that Lease lies; default: the pod's own namespace, else default")
+    add("--identity", help="this replica's name in the Lease; default: the host's; a random part is added")
+    add("--address", default=OperatorSettings.address, help="where to serve /metrics, /healthz and /readyz (0.0.0.0)")
+    add("--port", type=int, help="their port, 0 for none; default: 8080 if it is free")
+    add("--contact-seconds", type=float, default=120.0, help="/healthz fails without an answer of the API server for so long (120)")
+    add("--log-format", choices=["text", "json"], default="text", help="json: one object a line, with job, attempt and reason")
+    add("--verbose", action="store_true", help="log what kopf does, too")
+    return options
+
+
+SECONDS = (
+    ("sweep", 300.0, "how often every job is looked at regardless"),
+    ("poll", 30.0, "how often a live attempt is looked at when nothing is heard of it"),
+    ("backoff-base", 10.0, "the wait before the first retry; with every further failure in a row it doubles"),
+    ("backoff-cap", 300.0, "no retry waits longer than this"),
+    ("quiet", 120.0, "how long the first attempt may wait for pods before the status speaks of it"),
+    ("straggler", 30.0, "how long after success the other nodes' pods may take to end by themselves"),
+)
+
+
+def seconds(text: str) -> float:
+    """More than none: a wait of 0 would ask the API server without a pause. argparse says which option it was."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
+    return value
 
 
 def settings(given: argparse.Namespace) -> OperatorSettings:
@@ -43,6 +83,9 @@ def settings(given: argparse.Namespace) -> OperatorSettings:
 def main(arguments: list[str] | None = None) -> None:
     """Until SIGTERM or SIGINT."""
     given = parser().parse_args(arguments)
+    from kubetune.controller import logs  # kopf takes a second: who only asks for the options does without
+    from kubetune.controller.handlers import run_operator
+
     logs.configure(given.log_format, verbose=given.verbose)
     run_operator(settings(given))
 
