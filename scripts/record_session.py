@@ -1,9 +1,9 @@
-"""Records a newcomer's terminal session into docs/session.md: a real shell on a real pseudo-terminal, typed into, and what its screen shows.
+"""Records a newcomer's terminal session into docs/session.md: a real shell on a real pseudo-terminal, and what its screen shows.
 
     python scripts/record_session.py            # make session
 
-In a fresh clone of what is committed. Nothing is edited: what a progress bar overwrote is overwritten, and that is all. A command that ends with
-another code than it should ends the recording without a page.
+In a fresh clone of what is committed. Nothing is edited: what a progress bar overwrote is overwritten, and that is all. A command
+that ends with another code than it should ends the recording without a page.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ ENDED = re.compile(r"\x1b\]133;D;(\d+)\x07\$ $")
 
 HEAD = """# A newcomer's session
 
-Recorded by `make session` on {when}, with {python} on {cores} cores, in a fresh clone of commit {commit}. What stands here is the screen of a real terminal, unedited; the wheels
-were in the package manager's cache. {seconds} seconds from the first command to the last.
+Recorded by `make session` on {when}, with {python} on {cores} cores, in a fresh clone of commit {commit}. What stands here is
+the screen of a real terminal, unedited; the wheels were in the package manager's cache. {seconds} seconds from the first command
+to the last.
 
 ```text
 {screen}
@@ -48,7 +49,7 @@ were in the package manager's cache. {seconds} seconds from the first command to
 
 @dataclass(frozen=True)
 class Step:
-    """A command; what it asks for, by the words before the cursor, and the answer that is typed; the code with which it must end."""
+    """A command; by the words before the cursor what it asks, and the answer that is typed; the code with which it must end."""
 
     typed: str
     answers: tuple[tuple[str, str], ...] = ()

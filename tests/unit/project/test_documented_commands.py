@@ -117,7 +117,9 @@ def test_a_code_that_is_asked_for_is_no_failure(tmp_path: Path) -> None:
     assert type_out([Block("README.md", 1, "console", "run", "$ (exit 2)\n$ echo $?\n2\n")], tmp_path) == []
 
 
-@pytest.mark.parametrize("where", ["make no-such-target", "tests/none.py", "tests/unit/project/test_documented_commands.py::test_none"])
+@pytest.mark.parametrize(
+    "where", ["make no-such-target", "tests/none.py", "tests/unit/project/test_documented_commands.py::test_none"]
+)
 def test_what_is_not_there_is_found(where: str) -> None:
     assert not exists(where)
 

@@ -15,7 +15,11 @@ def named_files(document: str) -> list[str]:
     return [re.sub(r"^([OT])/", lambda m: SHORT[m[1]] + "/", name) for name in quoted]
 
 
-PAGES = [str(path.relative_to(ROOT)) for folder in ("adr", "how-to", "operations", "tutorials") for path in (ROOT / "docs" / folder).glob("*.md")]
+PAGES = [
+    str(path.relative_to(ROOT))
+    for folder in ("adr", "how-to", "operations", "tutorials")
+    for path in (ROOT / "docs" / folder).glob("*.md")
+]
 
 
 @pytest.mark.parametrize("document", ["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md", *sorted(PAGES)])

@@ -64,7 +64,9 @@ def test_every_command_and_option_is_on_its_page() -> None:
 
 
 def test_commands_below_commands_are_shown_and_hidden_ones_are_not() -> None:
-    group = click.Group("top", commands=[click.Group("deep", commands=[click.Command("leaf")]), click.Command("secret", hidden=True)])
+    group = click.Group(
+        "top", commands=[click.Group("deep", commands=[click.Command("leaf")]), click.Command("secret", hidden=True)]
+    )
     assert [name for name, _ in reference_pages.helps(group, "top")] == ["top", "top deep", "top deep leaf"]
 
 
