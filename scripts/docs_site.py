@@ -10,7 +10,12 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = {"ARCHITECTURE.md": "architecture.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
+PAGES = {
+    "ARCHITECTURE.md": "architecture.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "README.md": "readme.md",
+}
 """Documents of the root, and the pages that they become."""
 
 FOLDERS = ("examples", "crds", "deploy")
@@ -41,5 +46,5 @@ def placed(target: str, page: str) -> str:
     originals = {there: here for here, there in PAGES.items()}
     at = originals.get(page, f"docs/{page}")
     aimed = posixpath.normpath(posixpath.join(posixpath.dirname(at), target))
-    to = PAGES.get(aimed, aimed.removeprefix("docs/"))
+    to = PAGES.get(aimed, "index.md" if aimed == "docs" else aimed.removeprefix("docs/"))
     return posixpath.relpath(to, posixpath.dirname(page) or ".")

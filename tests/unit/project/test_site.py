@@ -38,9 +38,11 @@ def test_no_page_loads_anything_from_another_host(tmp_path: Path) -> None:
 
 
 def small(directory: Path, text: str) -> Path:
-    """A site of two pages, the first of which says that."""
+    """A site of two pages, the first of which says that, and of what the README links to."""
     pages = directory / "docs"
-    pages.mkdir()
+    for target in set(re.findall(r"\]\(docs/([\w/-]+\.md)", (ROOT / "README.md").read_text())):
+        (pages / target).parent.mkdir(parents=True, exist_ok=True)
+        (pages / target).write_text("# C\n")
     (pages / "index.md").write_text(f"# A\n\n{text}\n")
     (pages / "b.md").write_text("# B\n\n[a](index.md#a), [e](../examples/osft-minimal.yaml)\n")
     return built(directory / "site", docs_dir=str(pages), nav=None)
@@ -70,6 +72,8 @@ def test_a_link_that_leads_nowhere_fails_the_build(text: str, tmp_path: Path) ->
         ("docs/helm.md", "architecture.md", "helm.md"),
         ("CHANGELOG.md", "contributing.md", "changelog.md"),
         ("architecture.md", "index.md", "architecture.md"),
+        ("../README.md", "cluster.md", "readme.md"),
+        ("docs/", "readme.md", "index.md"),
     ],
 )
 def test_where_a_link_leads_to(target: str, page: str, placed: str) -> None:
