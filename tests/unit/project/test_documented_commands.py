@@ -23,6 +23,7 @@ BY_LINE = {
     r"\.venv/bin/kubetune run ": "tests/integration/test_two_nodes.py",
     r"\.venv/bin/kubetune init": "tests/unit/cli/test_init.py",
     r"\.venv/bin/kubetune explain ": "tests/unit/cli/test_explain.py",
+    r"\.venv/bin/kubetune estimate ": "tests/unit/cli/test_estimate.py",
     r"\.venv/bin/python -m kubetune\.controller ": "tests/cluster/test_demonstration.py",
     r"export KUBECONFIG=": "tests/cluster/test_demonstration.py",
     r"kubectl (apply -f examples/kueue|get sftjob)": "tests/cluster/kueue/test_kueue.py",
