@@ -53,7 +53,7 @@ def test_two_nodes_that_share_nothing_but_the_store_go_on_after_everything_else_
     )
     process = workspace.start_run(job)
     (state,) = wait_for(lambda: stored_states(workspace), process)
-    assert state["step"] == STEPS
+    assert state["step"] in (STEPS, 2 * STEPS)  # the second where the first was overtaken before it was uploaded
     pods = [json.loads(file.read_text()) for file in (workspace.state / "resources" / "pod" / "default").glob("*.json")]
     assert len(pods) == 2
     process.kill()  # its pods end with it
