@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.train, pytest.mark.store]
 
 ROWS, BATCH, EPOCHS = 160, 4, 3
 STEPS = ROWS // BATCH
+MATRICES = 14  # that OSFT decomposes: seven in each of two layers
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_two_nodes_that_share_nothing_but_the_store_go_on_after_everything_else_
 ) -> None:
     shutil.copytree(workspace.model, server.bucket("models") / "tiny")
     write_messages(server.bucket("data") / "train.jsonl", rows=ROWS)
-    runs = server.bucket("runs")
+    runs, factors = server.bucket("runs"), server.bucket("svd") / "factors"
     job = workspace.job(
         "OSFTJob",
         model={"uri": "s3://models/tiny"},
@@ -50,6 +51,7 @@ def test_two_nodes_that_share_nothing_but_the_store_go_on_after_everything_else_
         output={"uri": "s3://runs/team"},
         nodes=2,
         training={"numEpochs": EPOCHS, "effectiveBatchSize": BATCH},
+        template={"env": [{"name": "KUBETUNE_SVD_CACHE", "value": "s3://svd/factors"}]},
     )
     process = workspace.start_run(job)
     (state,) = wait_for(lambda: stored_states(workspace), process)
@@ -61,6 +63,8 @@ def test_two_nodes_that_share_nothing_but_the_store_go_on_after_everything_else_
     wait_for(lambda: not any(pod_processes(pod["metadata"]["uid"]) for pod in pods))
     shutil.rmtree(workspace.state / "outputs")
     shutil.rmtree(tmp_path / "home" / ".cache")
+    decomposed = {path: path.stat().st_mtime_ns for path in factors.rglob("*.safetensors")}
+    assert len(decomposed) == MATRICES
 
     again = workspace.run(job, "-o", "json")
     assert again.code == 0, again.stderr[-4000:]
@@ -74,6 +78,8 @@ def test_two_nodes_that_share_nothing_but_the_store_go_on_after_everything_else_
     assert "/attempt-2/hf_format/" in final["uri"]
     sealed = json.loads((runs / final["uri"].removeprefix("s3://runs/") / MANIFEST_NAME).read_text())
     assert sum(file["bytes"] for file in sealed["files"]) == final["bytes"]
+
+    assert {path: path.stat().st_mtime_ns for path in factors.rglob("*.safetensors")} == decomposed  # found, and not computed again
 
     parts = json.loads((runs / resumed.removeprefix("s3://runs/") / MANIFEST_NAME).read_text())
     names = {file["path"] for file in parts["files"]}
