@@ -41,16 +41,20 @@ def test_what_one_machine_computed_another_finds(server: S3Server, tmp_path: Pat
     assert all(torch.equal(a, b) for a, b in zip(first, third, strict=True))
 
 
-@pytest.mark.parametrize("damage", ["torn", "of another matrix"])
+@pytest.mark.parametrize("damage", ["torn", "of another matrix", "on the store's disk"])
 def test_a_damaged_object_is_computed_again_and_replaced(
-    server: S3Server, tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+    server: S3Server, client: Client, tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ):
     matrix, other = torch.randn(6, 4), torch.randn(6, 4)
     one = machine(tmp_path / "one")
     for each in (matrix, other):
         one.get_or_compute(each, thin)
-    stored, another = (server.buckets / "box" / "svd" / entry(Path(), each) for each in (matrix, other))
-    stored.write_bytes(another.read_bytes() if damage == "of another matrix" else b"torn")
+    name, another = (entry(Path(), each).as_posix() for each in (matrix, other))
+    content = b"torn" if damage == "torn" else client.read(PLACE.below(another))
+    if damage == "on the store's disk":
+        (server.buckets / "box" / "svd" / name).write_bytes(content)
+    else:
+        client.put(PLACE.below(name), content, "0" * 64)
 
     u, s, vh = machine(tmp_path / "two").get_or_compute(matrix, thin)
     torch.testing.assert_close((u * s) @ vh, matrix)

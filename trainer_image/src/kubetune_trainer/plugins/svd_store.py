@@ -17,6 +17,9 @@ from kubetune_trainer.storage.location import Location, parse
 PATIENCE_SECONDS = 5.0
 """Computing a matrix takes seconds, too: a store that is away for longer is not worth waiting for."""
 
+CHECKSUM = "FlexibleChecksumError"
+"""botocore's word for an object that is not what the store says it is: this one is computed again, the others are fine."""
+
 log = logging.getLogger(__name__)
 
 
@@ -39,7 +42,9 @@ class SvdStore:
         try:
             return self.client.read(self.place.below(name))
         except StoreError as error:
-            if error.code not in NOT_FOUND:
+            if error.code == CHECKSUM:
+                log.warning("SVD cache: the store's %s cannot be used (%s) and is computed again", name, error)
+            elif error.code not in NOT_FOUND:
                 self._give_up(error)
             return None
 
