@@ -39,10 +39,10 @@ class Race:
 
     @property
     def won(self) -> bool:
-        """Each kind of kill came in time, and the end is the undisturbed run's."""
+        """Each kind of kill came in time, the attempt after them needed no other, and the end is the undisturbed run's."""
         last = self.outcomes[-1]
         equal = self.equal == self.tensors > 0 and self.losses_equal
-        return last is not None and last.reached_end and equal and len(self.outcomes) > len(self.kills)
+        return last is not None and last.reached_end and equal and len(self.outcomes) == len(self.kills) + 1
 
 
 def race(case: Case, kills: Sequence[str], seed: int, folder: Path) -> Race:
