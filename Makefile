@@ -20,7 +20,7 @@ TRAIN_WORKERS ?= $(shell nproc)
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format generate generated unit programs store-tests store-run test-cluster train-tests test-gpu kills traps marathon bench-trainer chaos images e2e bench bench-data screenshots dashboard-check cluster cluster-down lock clean
+.PHONY: help setup demo test lint format generate generated unit programs store-tests store-run test-cluster train-tests test-gpu kills traps marathon lora bench-trainer chaos images e2e bench bench-data screenshots dashboard-check cluster cluster-down lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -131,6 +131,9 @@ cluster-down: $(READY) ## End it and remove what it wrote
 
 marathon: $(MODEL_READY) ## Trainings killed until they have finished, against undisturbed ones (docs/marathon.md); MODELS= KILLS=9,term,full SEED= REPORT=
 	@$(TEST_ENV) $(BIN)/python -m e2e.marathon $(if $(MODELS),--models $(MODELS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
+
+lora: $(MODEL_READY) ## lora_sft on SmolLM2 by library, entrypoint and embedded cluster: one model (docs/lora.md; some minutes)
+	@$(BIN)/python -m e2e.lora
 
 images: $(READY) ## The images that e2e runs, once for one content, into ~/.cache/kubetune; IMAGES=kubetune-trainer: the one with CUDA
 	@$(BIN)/python -m e2e.images $(IMAGES)

@@ -17,7 +17,7 @@ SOURCES = ("operator/src", "trainer_image/src")
 YOURS = {
     "KUBETUNE_SVD_CACHE": (
         "`~/.cache/kubetune/svd`; a job: `cache/svd` beside its attempts",
-        "Directory of OSFT's decompositions, which ranks, nodes and jobs may share, or `off`.",
+        "Directory of OSFT's decompositions, which ranks, nodes and jobs may share, `s3://bucket/key`, or `off`.",
     ),
     "KUBETUNE_SVD_CACHE_GIB": ("50", "Its size; never more than a quarter of what is free there."),
     "KUBETUNE_STORE_CACHE": (
