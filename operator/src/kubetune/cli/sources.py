@@ -101,8 +101,8 @@ def from_cluster(wanted: Wanted, kubeconfig: str | None, context: str | None) ->
 
     with as_user_errors(), Client(kubeconfig, context=context, namespace=wanted.namespace) as client:
         job = client.get(f"{wanted.kind}/{wanted.name}" if wanted.kind else wanted.name)
-        pods = tried("pods", lambda: tuple(client.pods(job)), ())
-        events = tried("events", lambda: tuple(client.events(job, all_objects=True)), ())
+        pods = tried("pods", lambda: client.pods(job), [])
+        events = tried("events", lambda: client.events(job, all_objects=True), [])
         queueing = tried("Kueue's objects", lambda: client.queueing(job), None)
     said = tuple(Event(each.reason, each.message, each.warning, each.about, each.last_seen) for each in events)
-    return Found(Seen(job.manifest, pods, said, queueing), notes=tuple(notes))
+    return Found(Seen(job.manifest, tuple(pods), said, queueing), notes=tuple(notes))
