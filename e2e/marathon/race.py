@@ -15,7 +15,7 @@ from random import Random
 from e2e.marathon.attempt import Attempt, Inputs, fill, kill, small_disk, terminate
 from e2e.marathon.models import Case
 from kubetune_trainer.checkpoints import check_manifest
-from kubetune_trainer.checkpoints.ledger import Account, read_ledger
+from kubetune_trainer.checkpoints.ledger import read_ledger
 from kubetune_trainer.contract import CheckpointPolicy, Outcome
 
 KINDS: dict[str, Callable[[Attempt, Random, int], str]] = {"9": kill, "term": terminate, "full": fill}
@@ -27,6 +27,7 @@ class Race:
     """What came of it."""
 
     case: Case
+    kills: tuple[str, ...]
     disturbances: tuple[str, ...]
     outcomes: tuple[Outcome | None, ...]
     steps: int
@@ -34,12 +35,14 @@ class Race:
     tensors: int
     losses_equal: bool
     seconds: tuple[float, float]  # undisturbed, disturbed
-    account: Account
+    ledger: str
 
     @property
     def won(self) -> bool:
+        """Each kind of kill came in time, the attempt after them needed no other, and the end is the undisturbed run's."""
         last = self.outcomes[-1]
-        return last is not None and last.reached_end and self.equal == self.tensors > 0 and self.losses_equal
+        equal = self.equal == self.tensors > 0 and self.losses_equal
+        return last is not None and last.reached_end and equal and len(self.outcomes) == len(self.kills) + 1
 
 
 def race(case: Case, kills: Sequence[str], seed: int, folder: Path) -> Race:
@@ -61,6 +64,7 @@ def race(case: Case, kills: Sequence[str], seed: int, folder: Path) -> Race:
     tensors, equal = compare(calm, last)
     return Race(
         case=case,
+        kills=tuple(kills),
         disturbances=tuple(said),
         outcomes=tuple(attempt.outcome for attempt in attempts),
         steps=calm.outcome.step,
@@ -68,7 +72,7 @@ def race(case: Case, kills: Sequence[str], seed: int, folder: Path) -> Race:
         tensors=tensors,
         losses_equal=losses([calm]) == losses(attempts),
         seconds=(between - began, time.monotonic() - between),
-        account=read_ledger(last.job),
+        ledger=str(read_ledger(last.job)).replace(f"{home}/", ""),
     )
 
 

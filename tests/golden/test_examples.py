@@ -12,6 +12,8 @@ from kubetune.render import AttemptPlan, RenderSettings, render_pytorchjob
 EXAMPLES = Path(__file__).parents[2] / "examples"
 UID = "8a1f6c02-4f0e-4f7b-9d55-0c8c7a3a5e11"
 """An API server would give one; a file has none."""
+PROMOTED = "pvc://runs/earlier/attempt-1/hf"
+"""Where the job of resumeFrom.jobRef left its checkpoint: the cluster knows."""
 
 
 def jobs() -> list[tuple[str, dict[str, Any]]]:
@@ -34,6 +36,8 @@ def test_the_gallery_is_whole():
 def test_example(name, document):
     document["metadata"]["uid"] = UID
     job = parse_job(document)
-    manifest = render_pytorchjob(job, AttemptPlan(number=1), RenderSettings(image="registry.example/trainer:1"))
+    start = job.spec.resume_from
+    promoted = PROMOTED if start and start.job_ref else None
+    manifest = render_pytorchjob(job, AttemptPlan(number=1, model_uri=promoted), RenderSettings(image="registry.example/trainer:1"))
     replicas = manifest["spec"]["pytorchReplicaSpecs"]
     assert sum(each["replicas"] for each in replicas.values()) == job.spec.nodes

@@ -16,7 +16,7 @@ from kubetune_trainer.contract import CONTRACT_ENV, Checkpoint, Contract
 
 SETTINGS = RenderSettings(image="registry.example/kubetune-trainer:0.1.0")
 CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/job.yaml"))
-EXPECTED_CASES = 15
+EXPECTED_CASES = 18
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 

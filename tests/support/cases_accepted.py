@@ -154,6 +154,10 @@ ACCEPTED = [
     sft("ttl-without-delete", {"spec.runPolicy": {"ttlSecondsAfterFinished": 60, "deleteJob": False}}),
     sft("name-of-40", {"metadata.name": "a" * 40}),
     sft("env-like-ours", {"spec.template": {"env": [{"name": "MY_RANK", "value": "1"}, {"name": "PETS"}]}}),
+    *(
+        sft(f"env-{name.lower()}", {"spec.template": {"env": [{"name": name, "value": "1"}]}})
+        for name in ("KUBETUNE_DATA_REFUSE_DROPPED_PERCENT", "KUBETUNE_STORE_PATIENCE_SECONDS", "KUBETUNE_SVD_CACHE")
+    ),
     sft("mount-beside-ours", {**MOUNTED, "spec.template.volumeMounts": [{"name": "shared", "mountPath": "/kubetunes"}]}),
     sft("unknown-field-of-a-sidecar", {"spec.template": {"sidecars": [{"name": "a", "image": "b", "anything": {"goes": 1}}]}}),
 ]

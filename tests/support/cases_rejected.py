@@ -268,7 +268,7 @@ REJECTED = [
             "spec.template.env",
             "set by kubetune",
         )
-        for name in ("KUBETUNE_CONTRACT", "MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "PET_NNODES")
+        for name in ("KUBETUNE_CONTRACT", "KUBETUNE_DATA_x", "MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "PET_NNODES")
     ),
     sft(
         "env-of-two-sources",

@@ -58,9 +58,9 @@ class Page:
         if report.when == "call":
             told = [value for name, value in report.user_properties if name == PROPERTY]
             self.seen[report.nodeid] = told if report.passed else []  # type: ignore[assignment]  # a property may be anything
+            self.cache.set(CACHE, self.seen)  # at once: a run that is killed has shown what it has shown
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        self.cache.set(CACHE, self.seen)
         by_trap: dict[str, list[dict[str, str]]] = {}
         for test, told in self.seen.items():
             for one in told:

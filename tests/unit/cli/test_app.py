@@ -73,6 +73,25 @@ def test_render_prints_the_operators_pytorchjob(call) -> None:
     assert result.stdout == call("render", "job.yaml", "--image", "i:1", "--uid", "11111111-0000-0000-0000-000000000000").stdout
 
 
+def test_render_lays_the_operators_defaults_under_the_job(call) -> None:
+    Path("defaults.yaml").write_text("{image: 'i:2', template: {nodeSelector: {pool: gpu}}}")
+    job = write(sft(template={"tolerations": []}))
+    manifest = yaml.safe_load(call("render", job, "--image", "i:1", "--job-defaults", "defaults.yaml").stdout)
+    pod = manifest["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]
+    assert (pod["nodeSelector"], pod["containers"][0]["image"]) == ({"pool": "gpu"}, "i:2")
+    own = yaml.safe_load(call("render", job).stdout)["metadata"]["annotations"]
+    assert manifest["metadata"]["annotations"] == own, "what is trained is the same"
+
+
+@pytest.mark.parametrize("text", ["imag: i", "image: [", "\x00", None])
+def test_defaults_that_are_no_good_are_refused_by_name(call, text: str | None) -> None:
+    if text is not None:
+        Path("defaults.yaml").write_text(text)
+    result = call("render", write(sft()), "--job-defaults", "defaults.yaml")
+    assert result.exit_code == 2
+    assert "--job-defaults defaults.yaml" in result.stderr
+
+
 def test_crds_prints_both(call) -> None:
     documents = list(yaml.safe_load_all(call("crds").stdout))
     assert [d["spec"]["names"]["kind"] for d in documents] == ["SFTJob", "OSFTJob"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import shlex
 from datetime import UTC, datetime, timedelta
 
@@ -38,6 +39,12 @@ def test_a_success_names_the_checkpoint_here_and_by_uri() -> None:
         "Checkpoint: /here/runs/18",
         ": pvc://runs/18, verified, 518 kB",
     ]
+
+
+def test_the_loss_in_a_line_where_there_is_a_curve() -> None:
+    said = [rows(JOB, JobStatus(), str, losses) for losses in ([4.0, None, math.nan, 2.0], [4.0], [math.nan, math.nan], ())]
+    assert ("Loss", "█!▁ 4 to 2") in said[0]
+    assert all("Loss" not in dict(each) for each in said[1:])
 
 
 def test_a_failure_names_class_pod_and_message() -> None:

@@ -90,6 +90,31 @@ def test_a_running_job_has_series_of_its_own_and_a_finished_one_has_none():
     assert b'name="done"' not in generate_latest(it.registry)
 
 
+def oldest(it: Metrics, phase: str) -> float | None:
+    return value(it, "kubetune_oldest_job_seconds", kind="SFTJob", phase=phase)
+
+
+def test_the_job_that_has_been_in_its_phase_longest_says_for_how_long():
+    running = [{"type": "Running", "status": "True", "lastTransitionTime": "2026-01-01T00:04:00Z"}]
+    it = metrics(
+        sight("new"),
+        sight("starting", phase="Starting", attempts=[ended(1, "CudaOOM"), {"number": 2, "started": "2026-01-01T00:07:00Z"}]),
+        sight("later", phase="Starting", attempts=[{"number": 1, "started": "2026-01-01T00:08:00Z"}]),
+        sight("queued", phase="Queued", attempts=[{"number": 1, "started": "2026-01-01T00:01:00Z"}]),
+        sight("again", phase="Restarting", attempts=[{"number": 1, "started": CREATED, "ended": "2026-01-01T00:09:00Z"}]),
+        sight("running", phase="Running", conditions=running),
+        sight("over", phase="Succeeded"),
+    )
+    assert [oldest(it, phase) for phase in ("Pending", "Starting", "Queued", "Restarting", "Running", "Succeeded")] == [
+        600, 180, 540, 60, 360, None,
+    ]  # fmt: skip
+
+
+def test_a_phase_whose_beginning_cannot_be_read_counts_from_the_creation():
+    it = metrics(sight(phase="Starting", attempts=[{"number": 1, "started": "soon"}]))
+    assert oldest(it, "Starting") == 600
+
+
 def test_the_number_of_series_is_bounded():
     progress = {"step": 3, "totalSteps": 12, "updatedTime": CREATED}
     it = metrics(*(sight(f"job-{n}", phase="Running", progress=progress) for n in range(MAX_JOBS + 5)))

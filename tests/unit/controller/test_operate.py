@@ -147,10 +147,13 @@ def test_a_watch_that_stays_behind_two_lists_is_blind_until_it_tells_something()
     operator._cluster.jobs["SFTJob", "default", "a"]["metadata"]["resourceVersion"] = "2"
     asyncio.run(operator.sweep())
     assert operator._pulse().blind is None, "it may be a moment late"
+    assert operator.metrics.registry.get_sample_value("kubetune_watch_blind_seconds") == 0
     asyncio.run(operator.sweep())
     assert operator._pulse().blind is not None
+    assert (operator.metrics.registry.get_sample_value("kubetune_watch_blind_seconds") or 0) > 0
     operator.told("SFTJob", operator._cluster.jobs["SFTJob", "default", "a"], "MODIFIED")
     assert operator._pulse().blind is None
+    assert operator.metrics.registry.get_sample_value("kubetune_watch_blind_seconds") == 0
 
 
 def test_a_job_that_left_the_scope_or_the_cluster_is_forgotten():

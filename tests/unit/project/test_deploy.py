@@ -1,16 +1,20 @@
 """deploy/ agrees with the code. What it permits and refuses is tested against a real API server."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from kubetune.api import PodTemplate
 from kubetune.api.base import GROUP
+from kubetune.api.defaults import FIELDS, REFUSED
 from kubetune.cluster import REPORTER
 from kubetune.controller.kubernetes_cluster import PLURALS, reporter_manifests
 from kubetune_trainer.api_report import FIELD_MANAGER
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
+CHART = DEPLOY.parent / "charts" / "kubetune"
 KUSTOMIZATION = "kustomization.yaml"
 
 
@@ -23,6 +27,14 @@ def objects() -> dict[tuple[str, str], dict[str, Any]]:
 def test_every_file_is_applied():
     listed = yaml.safe_load((DEPLOY / KUSTOMIZATION).read_text())["resources"]
     assert sorted([*listed, KUSTOMIZATION]) == sorted(file.name for file in DEPLOY.iterdir() if file.is_file())
+
+
+def test_the_chart_takes_as_defaults_of_jobs_what_the_operator_takes():
+    schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["jobDefaults"]
+    assert set(schema["properties"]) == set(FIELDS)
+    refused = {path.removeprefix("template.") for path in REFUSED}
+    known = {field.alias for field in PodTemplate.model_fields.values()} - refused
+    assert set(schema["properties"]["template"]["properties"]) == known
 
 
 def test_a_trainer_may_patch_status_and_nothing_else():

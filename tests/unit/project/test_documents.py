@@ -15,7 +15,14 @@ def named_files(document: str) -> list[str]:
     return [re.sub(r"^([OT])/", lambda m: SHORT[m[1]] + "/", name) for name in quoted]
 
 
-@pytest.mark.parametrize("document", ["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md"])
+PAGES = [
+    str(path.relative_to(ROOT))
+    for folder in ("adr", "how-to", "operations", "tutorials")
+    for path in (ROOT / "docs" / folder).glob("*.md")
+]
+
+
+@pytest.mark.parametrize("document", ["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md", *sorted(PAGES)])
 def test_every_file_that_a_document_names_exists(document: str) -> None:
     missing = [
         name for name in named_files(document) if not (ROOT / name).exists() and "/" in name and not name.startswith("backends/")

@@ -9,7 +9,7 @@ import pytest
 
 from kubetune_trainer.contract import Checkpoint, FailureClass, Outcome
 from kubetune_trainer.plan import RunResult
-from kubetune_trainer.result_view import size
+from kubetune_trainer.units import size
 
 HF = Checkpoint(uri="/o/hf_format/samples_<80>", step=10, epoch=2, bytes=517965, kind="hf", verified=True)
 

@@ -1,7 +1,8 @@
 """What the operator and the trainer say to each other: names, shapes and limits, and nothing that trains.
 
 The operator writes one `Contract` into the pod's environment; the trainer answers with `Report`s while it trains and one
-`Outcome` at the end. With `kubetune_trainer.parameters` this is all that the operator may import from the trainer.
+`Outcome` at the end. The operator may import this, `kubetune_trainer.parameters`, and, to read what a run left on disk, the ledger,
+the manifest and the last-good pointer of `kubetune_trainer.checkpoints`, and `attempt_record`: none of them imports torch.
 """
 
 from __future__ import annotations
@@ -60,6 +61,15 @@ class ExitCode(IntEnum):
     PREEMPTED = 143
 
 
+EXIT_MEANINGS = {
+    ExitCode.REACHED_END: "The last step was done, its loss is finite, and its checkpoint was read back and found whole.",
+    ExitCode.FAILED: "Any other failure; the outcome names its class.",
+    ExitCode.USER_ERROR: "The job's spec or its data must be changed: nothing is tried again.",
+    ExitCode.PREEMPTED: "It was told to end (SIGTERM); what could be saved was saved, and the next attempt goes on from there.",
+}
+"""For people: docs/reference/exit-codes.md."""
+
+
 class FailureClass(StrEnum):
     """Why an attempt failed. The operator's answer (retry or not) depends on nothing else."""
 
@@ -85,6 +95,24 @@ class FailureClass(StrEnum):
 
 
 NOT_RETRYABLE = frozenset({FailureClass.USER_ERROR, FailureClass.DATA_ERROR, FailureClass.DEADLINE_EXCEEDED})
+
+CLASS_MEANINGS = {
+    FailureClass.USER_ERROR: "The spec, the model or the output must be changed.",
+    FailureClass.DATA_ERROR: "The data set must be changed, or the parameters that select from it.",
+    FailureClass.CUDA_OOM: "A rank ran out of its GPU's memory.",
+    FailureClass.HOST_OOM: "A process was killed, or an allocation failed, for want of the container's or the node's memory.",
+    FailureClass.RENDEZVOUS_TIMEOUT: "Not all nodes came together in time.",
+    FailureClass.NODE_LOST: "A node, or its pod, is gone: killed, deleted, or without connection.",
+    FailureClass.PREEMPTED: "It was told to end: a drain, an eviction, a preemption, Kueue.",
+    FailureClass.DISK_FULL: "A disk, a quota or a store has no room.",
+    FailureClass.NON_FINITE_LOSS: "The loss of the last step is NaN or infinite.",
+    FailureClass.HANG: "No new step within runPolicy.progressDeadlineSeconds.",
+    FailureClass.IMAGE_PULL: "An image cannot be pulled.",
+    FailureClass.DEADLINE_EXCEEDED: "The job was active for longer than runPolicy.activeDeadlineSeconds.",
+    FailureClass.CHILD_LOST: "Somebody deleted the attempt's PyTorchJob while it ran.",
+    FailureClass.BACKEND_ERROR: "Everything else: any other exception, a process that was killed, a run that trained too little.",
+}
+"""For people: docs/reference/failure-classes.md."""
 
 
 class Message(BaseModel):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kubetune_trainer.contract import FailureClass
 from kubetune_trainer.errors import TrainingError
-from kubetune_trainer.result_view import size
+from kubetune_trainer.units import size
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 SAYS_FULL = re.compile(r"No space left on device|Errno 28\b|Disk quota exceeded|os error 28\b")

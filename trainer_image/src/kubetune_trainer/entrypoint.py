@@ -6,7 +6,6 @@ import ctypes
 import gc
 import logging
 import os
-import re
 import signal
 import sys
 import time
@@ -16,12 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
-from pydantic import ValidationError
-from pydantic.alias_generators import to_camel
 
 from kubetune_trainer.api_report import ApiReporter, api_reporter
 from kubetune_trainer.contract import (
-    CONTRACT_ENV,
     TERMINATION_LOG,
     TERMINATION_LOG_ENV,
     Contract,
@@ -31,6 +27,7 @@ from kubetune_trainer.contract import (
     Tracking,
 )
 from kubetune_trainer.errors import ConfigurationError
+from kubetune_trainer.handover import contract_of, in_resource_terms
 from kubetune_trainer.outcome import classify, exit_code
 from kubetune_trainer.preemption import GracefulStop, Terminated
 from kubetune_trainer.report import file_reporter, interval_of
@@ -44,17 +41,6 @@ logger = logging.getLogger("kubetune")
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 LAST_WAIT_SECONDS = 5.0
 TAIL_LINES = 20
-
-RESOURCE_NAMES = {
-    "model_path": "model.uri",
-    "data_path": "dataset.uri",
-    "ckpt_output_dir": "output.uri",
-    "nproc_per_node": "procsPerNode",
-    "tensorboard_log_dir": "tracking.tensorboard",
-    "mlflow_tracking_uri": "tracking.mlflow",
-    "wandb_project": "tracking.wandb",
-}
-"""The library's names whose place in the resource is not just the same name in camelCase."""
 
 
 def main(environment: Mapping[str, str] = os.environ) -> int:
@@ -86,25 +72,6 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
     write_outcome(outcome, environment)
     print(last_line(outcome), file=sys.stderr, flush=True)  # noqa: T201 - for people, in `kubectl logs`
     return outcome.exit_code
-
-
-def contract_of(environment: Mapping[str, str]) -> Contract:
-    """The contract that the operator handed over.
-
-    Raises:
-        ConfigurationError: it is missing or not valid; names the first field that is wrong.
-
-    """
-    document = environment.get(CONTRACT_ENV)
-    if not document:
-        raise ConfigurationError(CONTRACT_ENV, document, "is not set", "the operator sets it; by hand, give the contract as JSON")
-    try:
-        return Contract.model_validate_json(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join([CONTRACT_ENV, *(str(part) for part in first["loc"])])
-        value = first["input"] if isinstance(first["input"], str | int | float | bool | None) else type(first["input"]).__name__
-        raise ConfigurationError(field, value, first["msg"], "operator and trainer image must be of one version") from error
 
 
 def run_attempt(contract: Contract, environment: Mapping[str, str], stop: GracefulStop) -> Outcome:
@@ -183,17 +150,6 @@ def parameter_names(contract: Contract | None) -> Iterable[str]:
         return AlgorithmRegistry.get_algorithm(contract.algorithm).parameters.model_fields if contract else ()
     except ConfigurationError:
         return ()
-
-
-def in_resource_terms(error: ConfigurationError, parameters: Iterable[str]) -> str:
-    """The error's text with the resource's names in place of the library's: its reader wrote YAML."""
-    names = {name: to_camel(name) for name in parameters} | RESOURCE_NAMES
-    pattern = re.compile(rf"\b({'|'.join(names)})\b")
-
-    def translated(text: str) -> str:
-        return pattern.sub(lambda match: names[match[1]], text)
-
-    return str(ConfigurationError(translated(error.field), error.value, translated(error.problem), translated(error.remedy)))
 
 
 def failed(attempt: int, failure: FailureClass, message: str, log_tail: str | None = None) -> Outcome:

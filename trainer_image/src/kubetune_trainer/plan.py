@@ -120,6 +120,22 @@ class RunPlan:
     def unmask(self) -> bool:
         return bool(getattr(self.parameters, "unmask_messages", None))
 
+    def asked(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """What is trained and how, for the record. `parameters`: the plan's own, with what the preflight filled in."""
+        return {
+            "algorithm": self.algorithm,
+            "backend": self.backend.name,
+            "model": self.model,
+            "dataset": self.dataset,
+            "format": self.format,
+            "nodes": self.torchrun.nnodes,
+            "procs_per_node": self.torchrun.nproc_per_node,
+            "device": self.device,
+            "parameters": {name: value for name, value in parameters.items() if value is not None},
+            "further": {name: repr(value) for name, value in self.further.items()},
+            "checkpoint": self.checkpoint.model_dump(exclude_none=True),
+        }
+
     def uri_of(self, path: Path) -> str:
         """The path as the user names it; one that is not the output's (or an earlier attempt's beside it) stays a path."""
         bases = [(self.output_dir, self.output_uri)]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kubetune_trainer.attempt_record import AttemptRecord
 from kubetune_trainer.contract import REPORT_FILE_ENV, Report
 from kubetune_trainer.errors import ConfigurationError
 
@@ -82,9 +83,12 @@ class Reports:
 
     reporter: Callable[[Report], None] | None
     throttle: Throttle
+    record: AttemptRecord | None = None
 
     def tell(self, report: Report) -> None:
         """Publishes it if it is time for it."""
+        if self.record is not None:
+            self.record.reached(report.progress)
         if self.throttle.due(report, time.monotonic()):
             publish(self.reporter, report)
 

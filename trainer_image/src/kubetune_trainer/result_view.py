@@ -6,6 +6,8 @@ from html import escape
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from kubetune_trainer.units import size
+
 if TYPE_CHECKING:
     from kubetune_trainer.plan import RunResult
 
@@ -57,11 +59,3 @@ def curve(losses: tuple[float, ...]) -> str:
     path = " ".join(f"{step * across:.1f},{HEIGHT - (loss - low) * up:.1f}" for step, loss in points)
     box = f"viewBox='-2 -2 {WIDTH + 4} {HEIGHT + 4}' width='{WIDTH}' height='{HEIGHT}'"
     return f"<div><svg {box} role='img' aria-label='loss'><polyline points='{path}' fill='none' stroke='currentColor'/></svg></div>"
-
-
-def size(count: int) -> str:
-    """Bytes in the largest unit of which there is at least one."""
-    for power, unit in ((3, "GB"), (2, "MB"), (1, "kB")):
-        if count >= 1000**power:
-            return f"{count / 1000**power:.1f} {unit}"
-    return f"{count} bytes"

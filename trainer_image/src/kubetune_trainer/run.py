@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from kubetune_trainer.attempt_record import AttemptRecord
 from kubetune_trainer.backends.base import BackendRun
 from kubetune_trainer.checkpoints.keeper import Keeper, checkpoints_below
 from kubetune_trainer.checkpoints.ledger import LEDGER_NAME, told
@@ -97,13 +98,16 @@ def run_training(plan: RunPlan) -> RunResult:
 
 
 def _run(plan: RunPlan) -> RunResult:
-    reports = Reports(plan.report if plan.judges else None, Throttle(plan.report_interval))
+    record = AttemptRecord(plan.ledger_dir, plan.attempt) if plan.judges else None
+    reports = Reports(plan.report if plan.judges else None, Throttle(plan.report_interval), record)
     phases = Phases(lambda stage: reports.tell(_before_training(plan, stage)))
     keeper = Keeper(plan.ledger_dir, plan.attempt, plan.checkpoint)
     trackers = trackers_of(plan.tracking) if plan.judges else []
     with told_in_ledger(plan, keeper):
         with phases.of("preflight"):
             inputs = preflight(plan)
+        if record is not None:
+            record.asked(plan.asked(inputs.parameters))
         with phases.of("tokenise"), naming_the_disk("the tokenised data could not be written", plan.own_data_dir):
             data = tokenise(_data_request(plan, inputs))
             plan.parameters.check_samples(data.kept)

@@ -9,6 +9,7 @@ from kubetune.api.rule import Document, Finding, Rule, block, items
 
 MOUNT_PATH = r"^(/[^/:\x00-\x20\x7f]+)+/?$"
 OWN_ENV = r"^(KUBETUNE_.*|PET_.*|MASTER_ADDR|MASTER_PORT|RANK|WORLD_SIZE)$"
+SETTING_ENV = r"^KUBETUNE_(DATA|STORE|SVD)_[A-Z_]+$"  # those of OWN_ENV that are the user's: docs/data.md, storage.md, library.md
 OWN_LABEL = r"^(([-a-z0-9]+\.)*kubetune\.dev/.*|training\.kubeflow\.org/.*|app\.kubernetes\.io/managed-by)$"
 OWN_MOUNT = r"^(/kubetune|/dev/shm)(/.*)?$"
 OWN_CONTAINER = r"^(pytorch|kubetune-.*|init-pytorch)$"
@@ -58,7 +59,7 @@ def env_is_free(doc: Document) -> list[Finding]:
     return [
         Finding(f"{path}.name", name, f"{name} is set by kubetune")
         for path, variable in items(doc, "spec.template.env")
-        if isinstance(name := variable.get("name"), str) and re.fullmatch(OWN_ENV, name)
+        if isinstance(name := variable.get("name"), str) and re.fullmatch(OWN_ENV, name) and not re.fullmatch(SETTING_ENV, name)
     ]
 
 
@@ -144,9 +145,10 @@ TEMPLATE_RULES = (
         name="env-is-free",
         field="spec.template.env",
         message="KUBETUNE_*, PET_*, MASTER_ADDR, MASTER_PORT, RANK and WORLD_SIZE are set by kubetune",
-        remedy="leave it out",
+        remedy="leave it out; settings are KUBETUNE_DATA_*, KUBETUNE_STORE_* and KUBETUNE_SVD_*",
         find=env_is_free,
-        cel=f"{TEMPLATE} || !has(self.template.env) || self.template.env.all(e, !e.name.matches(r'{OWN_ENV}'))",
+        cel=f"{TEMPLATE} || !has(self.template.env) || self.template.env.all(e,"
+        f" !e.name.matches(r'{OWN_ENV}') || e.name.matches(r'{SETTING_ENV}'))",
     ),
     Rule(
         name="env-has-one-source",

@@ -90,7 +90,8 @@ class EnvVar(ApiModel):
     """As core/v1 EnvVar."""
 
     name: Name = Field(
-        description="Name of the variable. KUBETUNE_*, PET_*, MASTER_ADDR, MASTER_PORT, RANK and WORLD_SIZE are set by kubetune."
+        description="Name of the variable. PET_*, MASTER_ADDR, MASTER_PORT, RANK, WORLD_SIZE and KUBETUNE_* are set by kubetune, "
+        "but for its settings: KUBETUNE_DATA_*, KUBETUNE_STORE_* and KUBETUNE_SVD_*."
     )
     value: Text | None = Field(default=None, description="Its value. Default: empty.")
     value_from: Source | None = Field(

@@ -8,6 +8,7 @@ import click
 
 from kubetune.cli.cluster_commands import COMMANDS
 from kubetune.cli.offline_commands import register as register_offline
+from kubetune.cli.report_commands import register as register_report
 
 OUTPUT = click.Choice(["table", "json", "yaml"])
 EXIT_CODES = """\b
@@ -49,3 +50,4 @@ def run(**arguments: Any) -> None:
 
 
 register_offline(kubetune)
+register_report(kubetune)

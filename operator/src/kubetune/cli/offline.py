@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -30,18 +31,31 @@ def invalid(source: str, error: InvalidJob) -> str:
     return f"{source}: {lines[0]}" if len(lines) == 1 else "\n  ".join([f"{source}: {len(lines)} things are wrong", *lines])
 
 
-def render_file(file: str, image: str | None, uid: str | None, attempt: int, output: str = "yaml") -> str:
-    """The PyTorchJob of one attempt, byte-stable."""
+@dataclass(frozen=True)
+class RenderOptions:
+    """Those of `kubetune render`."""
+
+    file: str
+    image: str | None = None
+    job_defaults: str | None = None
+    uid: str | None = None
+    attempt: int = 1
+    output: str = "yaml"
+
+
+def render_file(options: RenderOptions) -> str:
+    """The PyTorchJob of one attempt, byte-stable. Raises UserError."""
+    from kubetune.cli.job_defaults import read_defaults
     from kubetune.controller.child import stamped
     from kubetune.render import AttemptPlan, RenderSettings, render_pytorchjob, to_yaml
 
-    document = read_job(file).job
-    job = parse(document, file)
-    job = job.model_copy(update={"metadata": job.metadata.model_copy(update={"uid": uid or job.metadata.uid or NO_UID})})
+    document = read_job(options.file).job
+    job = read_defaults(options.job_defaults).under(parse(document, options.file))
+    job = job.model_copy(update={"metadata": job.metadata.model_copy(update={"uid": options.uid or job.metadata.uid or NO_UID})})
     with as_user_error():
-        manifest = render_pytorchjob(job, AttemptPlan(attempt), RenderSettings(image=image or DEFAULT_IMAGE))
+        manifest = render_pytorchjob(job, AttemptPlan(options.attempt), RenderSettings(image=options.image or DEFAULT_IMAGE))
     rendered = stamped(manifest, job)
-    return as_json(rendered) if output == "json" else to_yaml(rendered)
+    return as_json(rendered) if options.output == "json" else to_yaml(rendered)
 
 
 def as_json(value: object) -> str:

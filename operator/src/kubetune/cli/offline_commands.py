@@ -70,14 +70,15 @@ def validate(paths: tuple[str, ...], output: str, *, quiet: bool, allow_empty: b
 )
 @click.argument("file", type=FILE)
 @click.option("--image", default=None, help="Trainer image of a job that names none.")
+@click.option("--job-defaults", metavar="FILE", type=FILE, help="As the operator's option of this name: what jobs leave out.")
 @click.option("--uid", default=None, help="metadata.uid that the job will have. Default: zeros; an API server draws one.")
 @click.option("--attempt", default=1, show_default=True, type=click.IntRange(min=1), help="Which attempt.")
 @click.option("-o", "--output", type=FORMAT, default="yaml", show_default=True, help="The same object either way.")
-def render(file: str, image: str | None, uid: str | None, attempt: int, output: str) -> None:
+def render(**arguments: Any) -> None:
     """Print the PyTorchJob that the operator would create for the job in FILE ("-": standard input), byte for byte."""
-    from kubetune.cli.offline import render_file
+    from kubetune.cli.offline import RenderOptions, render_file
 
-    click.echo(render_file(file, image, uid, attempt, output), nl=False)
+    click.echo(render_file(RenderOptions(**arguments)), nl=False)
 
 
 @click.command(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
@@ -20,12 +21,17 @@ from kubetune.cli.news import Line
 from kubetune.cli.progress import Bar, Display, Lines
 from kubetune.cli.settings import controller_settings, render_settings
 from kubetune.cli.summary import advice, last_state, rows
+from kubetune.cli.target import directory_of
 from kubetune.cluster import ClusterError, Manifest
 from kubetune.local.cluster import LocalCluster, utc_now
 from kubetune.local.loop import JobKey, JobLoop
 from kubetune.local.state import StateDir
 from kubetune.local.takeup import AlreadySucceededError, SpecChangedError, interrupted, new_job, take_up
 from kubetune.render.paths import path_in_pod
+from kubetune.report.attempts import steps_of, tries_of
+from kubetune.report.sources import read_material
+
+log = logging.getLogger(__name__)
 
 Output = Literal["table", "json", "yaml"]
 SUCCEEDED, FAILED, INTERRUPTED = 0, 1, 130
@@ -110,7 +116,7 @@ class Session:
         to_stderr = self._output != "table"
         if not to_stderr or sys.stderr.isatty() or status.phase is not Phase.SUCCEEDED:
             click.echo(err=to_stderr)
-            for label, text in rows(job, status, self._where):
+            for label, text in rows(job, status, self._where, losses_of(job, self._state)):
                 click.echo(f"{label:<12}{text}", err=to_stderr)
             self._advise(job, to_stderr)
         print_resource(job, self._output)
@@ -175,6 +181,16 @@ class Signals:
     def __exit__(self, *_: object) -> None:
         for number in self.HANDLED:
             asyncio.get_running_loop().remove_signal_handler(number)
+
+
+def losses_of(job: Manifest, state: StateDir) -> list[float | None]:
+    """Of every step, each once; none where nothing of the run can be read (any more)."""
+    try:
+        material = read_material(directory_of(job, state), job)
+    except (OSError, UserError) as error:
+        log.info("there is no curve of the loss: %s", error)
+        return []
+    return [step.loss for step in steps_of(tries_of(material))]
 
 
 def relative(path: str) -> str:

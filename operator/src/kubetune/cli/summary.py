@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from math import isfinite
 
 from kubetune.api.status import JobStatus, Phase
 from kubetune.cli.news import clock, size
 from kubetune.cluster import Manifest
+from kubetune.report import sketch
 from kubetune_trainer.contract import Checkpoint
 
 Rows = list[tuple[str, str]]
@@ -21,11 +23,13 @@ ASK = (
 """In double quotes, so that the shell's single ones go around it."""
 
 
-def rows(job: Manifest, status: JobStatus, where: Callable[[str], str]) -> Rows:
-    """What there is to know, label by label."""
+def rows(job: Manifest, status: JobStatus, where: Callable[[str], str], losses: Sequence[float | None] = ()) -> Rows:
+    """What there is to know, label by label. `losses`: of every step, as far as they were logged."""
     said: Rows = [("Job", f"{job['kind']} {job['metadata']['namespace']}/{job['metadata']['name']}")]
     said.append(("Phase", status.phase.value if status.phase else "unknown"))
     said += list(facts(status))
+    if text := curve(losses):
+        said.append(("Loss", text))
     checkpoint = status.final_checkpoint
     if checkpoint is not None:
         said += [("Checkpoint", where(checkpoint.uri)), ("", f"{checkpoint.uri}, verified, {size(checkpoint.bytes)}")]
@@ -45,6 +49,12 @@ def facts(status: JobStatus) -> Iterator[tuple[str, str]]:
         failure = status.failure
         place = f" in {failure.pod}" if failure.pod else ""
         yield "Failure", f"{failure.failure_class.value}{place}: {failure.message}"
+
+
+def curve(losses: Sequence[float | None]) -> str:
+    """Empty where there is none: a curve needs two points."""
+    finite = [loss for loss in losses if loss is not None and isfinite(loss)]
+    return f"{sketch(losses)} {finite[0]:.4g} to {finite[-1]:.4g}" if len(finite) > 1 else ""
 
 
 def advice(path: str) -> str:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import math
 import os
+from pathlib import Path
 
-from kubetune.controller import logs
-from kubetune.controller.handlers import run_operator
+import yaml
+
+from kubetune.api.defaults import NONE, JobDefaults, load_defaults
+from kubetune.api.errors import InvalidJob
 from kubetune.controller.operator_settings import IMAGE_ENV, OperatorSettings
 from kubetune.controller.settings import ControllerSettings
 from kubetune.render import RenderSettings
@@ -19,6 +22,8 @@ def parser() -> argparse.ArgumentParser:
     image = os.environ.get(IMAGE_ENV)
     add = options.add_argument
     add("--image", default=image, required=image is None, help=f"trainer image of jobs without spec.image ({IMAGE_ENV})")
+    defaults = "YAML of image, imagePullPolicy, queueName and template, as in a job's spec, for jobs that leave them out"
+    add("--job-defaults", type=job_defaults, default=NONE, metavar="FILE", help=f"{defaults} (docs/helm.md)")
     add("--namespace", action="append", default=[], help="where to work, repeatable; default: everywhere")
     add("--selector", default="", help="labels of the jobs to work on, for instance team=a,tier!=test; default: all jobs")
     add("--workers", type=int, default=8, help="jobs reconciled at the same time (8)")
@@ -54,6 +59,16 @@ def seconds(text: str) -> float:
     return value
 
 
+def job_defaults(file: str) -> JobDefaults:
+    """Of a file. argparse says which option it was."""
+    try:
+        return load_defaults(Path(file).read_text())
+    except InvalidJob as error:
+        raise argparse.ArgumentTypeError("\n  ".join([f"{file}:", *map(str, error.errors)])) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise argparse.ArgumentTypeError(f"{file} cannot be read ({error}); give a text file of YAML") from error
+
+
 def settings(given: argparse.Namespace) -> OperatorSettings:
     """What the options say."""
     same = (
@@ -69,6 +84,7 @@ def settings(given: argparse.Namespace) -> OperatorSettings:
     )
     controller = ControllerSettings(
         render=RenderSettings(image=given.image),
+        job_defaults=given.job_defaults,
         poll_seconds=given.poll_seconds,
         quiet_seconds=given.quiet_seconds,
         backoff_base_seconds=given.backoff_base_seconds,
@@ -85,6 +101,9 @@ def settings(given: argparse.Namespace) -> OperatorSettings:
 def main(arguments: list[str] | None = None) -> None:
     """Until SIGTERM or SIGINT."""
     given = parser().parse_args(arguments)
+    from kubetune.controller import logs  # kopf takes a second: who only asks for the options does without
+    from kubetune.controller.handlers import run_operator
+
     logs.configure(given.log_format, verbose=given.verbose)
     run_operator(settings(given))
 

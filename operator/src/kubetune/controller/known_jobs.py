@@ -37,6 +37,8 @@ class Seen:
     """Number of the last attempt that ended."""
     restarts: int = 0
     admitted: datetime | None = None
+    since: datetime | None = None
+    """When it came into its phase, as far as its status tells."""
     step: int = 0
     total: int = 0
     reported: datetime | None = None
@@ -62,6 +64,7 @@ class Seen:
 def seen(kind: str, body: Mapping[str, Any]) -> Seen:
     """Never raises: whoever may write a status may write anything."""
     metadata, status = body["metadata"], _dict(body.get("status"))
+    phase = _word(status.get("phase"), PHASES, Phase.PENDING.value)
     attempts = [a for a in _list(status.get("attempts")) if isinstance(a, dict)]
     progress, failure = _dict(status.get("progress")), _dict(status.get("failure"))
     conditions = {c.get("type"): c for c in _list(status.get("conditions")) if isinstance(c, dict)}
@@ -72,9 +75,10 @@ def seen(kind: str, body: Mapping[str, Any]) -> Seen:
         version=str(metadata.get("resourceVersion", "")),
         generation=_whole(metadata.get("generation")),
         deleting="deletionTimestamp" in metadata,
-        phase=_word(status.get("phase"), PHASES, Phase.PENDING.value),
+        phase=phase,
         failure=_word(failure.get("class"), ENDS, OTHER) if failure else "",
         created=_time(metadata.get("creationTimestamp")),
+        since=_since(phase, attempts, conditions) or _time(metadata.get("creationTimestamp")),
         attempt=_whole(attempts[-1].get("number")) if attempts else 0,
         ends=tuple(_word(a.get("reason"), ENDS, OTHER) for a in ends),
         ended=_whole(ends[-1].get("number")) if ends else 0,
@@ -86,6 +90,14 @@ def seen(kind: str, body: Mapping[str, Any]) -> Seen:
         reason=str(conditions.get("Reconciling", {}).get("reason", "")),
         retry=str(_dict(metadata.get("annotations")).get(RETRY, "")),
     )
+
+
+def _since(phase: str, attempts: list[dict[str, Any]], conditions: Mapping[Any, Any]) -> datetime | None:
+    """An attempt begins with Starting or Queued and is followed by Restarting; the other phases have a condition of their name."""
+    last = attempts[-1] if attempts else {}
+    if phase in (Phase.STARTING, Phase.QUEUED):
+        return _time(last.get("started"))
+    return _time(last.get("ended") if phase == Phase.RESTARTING else conditions.get(phase, {}).get("lastTransitionTime"))
 
 
 def _word(value: object, known: frozenset[str], default: str) -> str:

@@ -78,6 +78,11 @@ class Metrics:
         self.leader = Gauge("kubetune_leader", "1 on the replica that acts, 0 on a standby.", registry=own)
         self.watch_age = Gauge("kubetune_watch_event_age_seconds", "Since the watches told anything.", registry=own)
         self.sweep_age = Gauge("kubetune_sweep_age_seconds", "Since all jobs were listed with success.", registry=own)
+        self.blind = Gauge(
+            "kubetune_watch_blind_seconds",
+            "Since two lists in a row showed what the watches have not told; 0: they owe nothing. Above 60, liveness fails.",
+            registry=own,
+        )
 
     def answered(self, request: Request, status: int | None) -> None:
         """Of one try of a request; reads are not counted."""
@@ -125,6 +130,7 @@ class JobCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         jobs = self._jobs.all()
         yield self._counts(jobs)
+        yield self._oldest(jobs)
         running = [job for job in jobs if job.phase == Phase.RUNNING]
         yield from self._running(sorted(running, key=lambda job: job.key))
         cut = GaugeMetricFamily(
@@ -145,6 +151,22 @@ class JobCollector(Collector):
         for (kind, phase, failure), number in sorted(Tally((j.key.kind, j.phase, j.failure) for j in jobs).items()):
             counts.add_metric([kind, phase, failure], number)
         return counts
+
+    def _oldest(self, jobs: list[Seen]) -> Metric:
+        """A count alone cannot tell one job that is stuck from a hundred that pass through."""
+        oldest = GaugeMetricFamily(
+            "kubetune_oldest_job_seconds",
+            "For how long the job that has been in its phase longest is in it, by kind and phase; of jobs that are not over.",
+            labels=["kind", "phase"],
+        )
+        since: dict[tuple[str, str], datetime] = {}
+        for job in jobs:
+            if job.since and not job.finished:
+                which = (job.key.kind, job.phase)
+                since[which] = min(job.since, since.get(which, job.since))
+        for (kind, phase), moment in sorted(since.items()):
+            oldest.add_metric([kind, phase], max(0.0, (self._now() - moment).total_seconds()))
+        return oldest
 
     def _running(self, running: list[Seen]) -> Iterator[Metric]:
         progress = GaugeMetricFamily(

@@ -61,6 +61,7 @@ class Operator:
         self._looked = asyncio.Event()  # the first sweep has ended, whole or not
         self.metrics.queue_depth.set_function(lambda: self.queue.depth)
         self.metrics.watch_age.set_function(lambda: time.monotonic() - self._event)
+        self.metrics.blind.set_function(self._blind_seconds)
         self.metrics.sweep_age.set_function(lambda: time.monotonic() - (self._swept or float("-inf")))
 
     async def run(self) -> None:
@@ -126,6 +127,10 @@ class Operator:
     def unready(self) -> Iterator[str]:
         """Why readiness fails. From any thread."""
         return health.unready(self._pulse(), time.monotonic(), self.limits)
+
+    def _blind_seconds(self) -> float:
+        since = self._watching.blind
+        return 0.0 if since is None else time.monotonic() - since
 
     def _pulse(self) -> health.Pulse:
         blind, warm = self._watching.blind, self._swept is not None

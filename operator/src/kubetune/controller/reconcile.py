@@ -56,7 +56,7 @@ async def reconcile(  # noqa: PLR0913, PLR0917 - the signature that the operator
     """Brings one job one step further. Idempotent; raises nothing: what the cluster refuses is in the outcome."""
     now = now.replace(microsecond=0)  # as Kubernetes' own timestamps
     try:
-        observed = await gather(cluster, kind, namespace, name)
+        observed = with_defaults(await gather(cluster, kind, namespace, name), settings)
         decision = decide(observed, settings, now) if observed else None
         if observed is None or decision is None:
             return Outcome()
@@ -138,6 +138,11 @@ def pod_names(children: Sequence[Manifest]) -> tuple[str, ...]:
 def first_master(manifest: Manifest, names: Sequence[str]) -> tuple[str, ...]:
     """Of a job with no attempt on record, whose first child may have been deleted before it was; of others any pod (empty)."""
     return () if (manifest.get("status") or {}).get("attempts") else tuple(f"{name}-master-0" for name in names)
+
+
+def with_defaults(seen: Observation | None, settings: ControllerSettings) -> Observation | None:
+    """The job as it would be rendered now; its manifest, its hash and the child of a live attempt stay what they are."""
+    return replace(seen, job=settings.job_defaults.under(seen.job)) if seen and seen.job else seen
 
 
 async def queueing(cluster: Cluster, seen: Observation) -> QueueState | None:

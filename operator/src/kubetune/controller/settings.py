@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kubetune.api.defaults import NONE, JobDefaults
 from kubetune.render import RenderSettings
 
 
@@ -13,6 +14,9 @@ class ControllerSettings:
 
     render: RenderSettings
     """How pods are laid out."""
+
+    job_defaults: JobDefaults = NONE
+    """What jobs get that they leave out. A change counts for attempts that are made afterwards."""
 
     backoff_base_seconds: float = 10.0
     """The wait before the first retry; it doubles with every further failure in a row, as a Kubernetes Job's does."""

@@ -15,6 +15,7 @@ from backend_runs import BACKENDS, EPOCHS, RATIO, STEPS_PER_EPOCH, Trained, plan
 from osft_math import measure
 from transformers import AutoModelForCausalLM
 
+from kubetune.report.sources import read_material
 from kubetune_trainer.backends.base import Torchrun
 from kubetune_trainer.contract import CheckpointPolicy, FailureClass
 from kubetune_trainer.errors import TrainingError
@@ -47,6 +48,13 @@ def test_every_step_is_logged_and_the_model_learns(base: Trained) -> None:
     assert [s.samples_seen for s in base.steps][:4] == [20, 40, 48, 68]
     assert base.losses[TOTAL] < base.losses[1] - 0.3
     assert all(s.tokens_per_second and s.samples_per_second and s.time and s.time.tzinfo for s in base.steps)
+
+
+def test_the_report_reads_the_same_figures_without_the_backend(base: Trained) -> None:
+    steps = read_material(base.run.output_dir).runs["."]
+    assert [(s.step, s.loss, s.learning_rate, s.samples_per_second, s.epoch, s.steps_per_epoch, s.time) for s in steps] == [
+        (s.step, s.loss, s.learning_rate, s.samples_per_second, s.epoch, s.steps_per_epoch, s.time) for s in base.steps
+    ]
 
 
 def test_the_checkpoints_say_which_step_they_hold(base: Trained) -> None:

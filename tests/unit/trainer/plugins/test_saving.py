@@ -3,10 +3,13 @@ from pathlib import Path
 
 import pytest
 
+from kubetune_trainer.backends.base import BackendRun
+from kubetune_trainer.backends.common import found_checkpoints
 from kubetune_trainer.contract import MANIFEST_NAME, FailureClass
 from kubetune_trainer.launch.command import LOG_DIR_ENV
 from kubetune_trainer.launch.diagnosis import classify
 from kubetune_trainer.launch.evidence import STOP_FILE
+from kubetune_trainer.plugins import saving
 from kubetune_trainer.plugins.saving import STATE_FILE, Preempted, SavedState, Schedule, Urgency, publish, schedule_of
 
 NONE, SAVE, SAVE_AND_END = Urgency
@@ -55,6 +58,36 @@ def test_the_last_verified_state_stays_until_a_newer_one_is_verified(tmp_path: P
     (home / "step_3" / MANIFEST_NAME).write_text("{}")
     save(home, 4)
     assert names(home) == ["step_3", "step_4"]
+
+
+def test_a_state_that_is_being_removed_is_found_by_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its mark is still there for a moment: a manifest written into it kept it from going, and called it verified."""
+    run, home = BackendRun("sft", tmp_path, tmp_path, tmp_path, {}), tmp_path / "full_state"
+    seen: list[list[int]] = []
+
+    def look(gone: Path) -> None:
+        assert (gone / STATE_FILE).is_file()
+        seen.append([c.step for c in found_checkpoints(run, "full_state")])
+
+    save(home, 1)
+    monkeypatch.setattr(saving, "remove", look)
+    save(home, 2)
+    assert seen == [[2]]
+
+
+def test_a_state_that_cannot_be_removed_ends_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """NFS keeps a file that another process still reads, and so its directory."""
+
+    def busy(path: Path) -> None:
+        raise OSError(39, "Directory not empty", str(path))
+
+    monkeypatch.setattr(saving.shutil, "rmtree", busy)
+    save(tmp_path / "full_state", 1)
+    save(tmp_path / "full_state", 2)
+    assert names(tmp_path / "full_state") == [".step_1.removing", "step_2"]
+    assert "step_1.removing cannot be removed yet: [Errno 39] Directory not empty" in capsys.readouterr().out
 
 
 def test_what_is_no_state_of_ours_is_left_alone(tmp_path: Path) -> None:

@@ -233,10 +233,16 @@ def test_the_first_rank_says_how_far_it_is(
 def test_where_it_is_and_how_large(tmp_path: Path) -> None:
     run = BackendRun("osft", tmp_path, tmp_path, tmp_path, {}, cache_dir=tmp_path / "cache")
     nowhere = BackendRun("osft", tmp_path, tmp_path, tmp_path, {})
-    assert arguments(run, {}) == {"directory": str(tmp_path / "cache" / "svd"), "limit": 50 * 2**30}
+    own = str(tmp_path / "cache" / "svd")
+    assert arguments(run, {}) == {"directory": own, "limit": 50 * 2**30, "store": None}
     assert arguments(nowhere, {})["directory"] is None
     assert arguments(run, {SVD_CACHE_ENV: "off"})["directory"] is None
-    assert arguments(nowhere, {SVD_CACHE_ENV: "/shared", SVD_CACHE_GIB_ENV: "0.5"}) == {"directory": "/shared", "limit": 2**29}
+    named = arguments(nowhere, {SVD_CACHE_ENV: "/shared", SVD_CACHE_GIB_ENV: "0.5"})
+    assert named == {"directory": "/shared", "limit": 2**29, "store": None}
+    stored = arguments(run, {SVD_CACHE_ENV: "s3://shared/svd/"})
+    assert (stored["directory"], stored["store"]) == (own, "s3://shared/svd")
+    with pytest.raises(ConfigurationError, match="is not of the form"):
+        arguments(run, {SVD_CACHE_ENV: "s3://"})
     for text in ("much", "0", "-1", "nan", "inf"):
         with pytest.raises(ConfigurationError) as caught:
             arguments(run, {SVD_CACHE_GIB_ENV: text})

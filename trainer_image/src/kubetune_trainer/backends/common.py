@@ -91,7 +91,8 @@ def found_checkpoints(run: BackendRun, states: str) -> list[FoundCheckpoint]:
 
 
 def listed(directory: Path) -> list[Path]:
-    return sorted(directory.iterdir()) if directory.is_dir() else []
+    """Hidden ones are not checkpoints any more, or not yet: a state that the ranks remove still has its mark for a moment."""
+    return sorted(directory.glob("[!.]*"))
 
 
 def found_checkpoint(path: Path, kind: CheckpointKind) -> FoundCheckpoint | None:

@@ -17,6 +17,7 @@ from kubetune_trainer.errors import ConfigurationError
 from kubetune_trainer.launch.command import Launch
 from kubetune_trainer.launch.run import launch_training
 from kubetune_trainer.plugins.no_own_trackers import import_without_trackers
+from kubetune_trainer.storage.location import SCHEME, parse
 
 NAMES = {
     "effective_batch_size": "batch_size",
@@ -50,7 +51,7 @@ TAKEN = {
 """TrainingArgs' fields that a caller cannot set, and why or what instead."""
 
 SVD_CACHE_ENV = "KUBETUNE_SVD_CACHE"
-"""A directory for the decomposed matrices, which jobs may share, or off. Not set: BackendRun.cache_dir."""
+"""A directory for the decomposed matrices, which jobs may share, or s3://bucket/key, or off. Not set: BackendRun.cache_dir."""
 
 SVD_CACHE_GIB_ENV, SVD_CACHE_GIB = "KUBETUNE_SVD_CACHE_GIB", 50.0
 """Its size in GiB above which the least recently used go."""
@@ -153,7 +154,7 @@ def svd_cache(run: BackendRun, environment: Mapping[str, str]) -> dict[str, Any]
     """The plug-in's arguments.
 
     Raises:
-        ConfigurationError: the size is no positive number.
+        ConfigurationError: the size is no positive number, or the store's address has not its form.
 
     """
     named, size = environment.get(SVD_CACHE_ENV), environment.get(SVD_CACHE_GIB_ENV)
@@ -163,8 +164,10 @@ def svd_cache(run: BackendRun, environment: Mapping[str, str]) -> dict[str, Any]
         gib = 0.0
     if not 0 < gib < math.inf:
         raise ConfigurationError(SVD_CACHE_GIB_ENV, size, "is no positive number of GiB", "set for instance 50, or leave it unset")
-    place = Path(named).expanduser().absolute() if named else run.cache_dir and run.cache_dir / "svd"
-    return {"directory": None if named == OFF or place is None else str(place), "limit": int(gib * GIB)}
+    store = parse(SVD_CACHE_ENV, named).uri if named and named.startswith(SCHEME) else None
+    own = run.cache_dir and run.cache_dir / "svd"
+    place = Path(named).expanduser().absolute() if named and not store else own
+    return {"directory": None if named == OFF or place is None else str(place), "limit": int(gib * GIB), "store": store}
 
 
 def listener() -> Any:

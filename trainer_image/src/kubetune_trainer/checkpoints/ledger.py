@@ -20,7 +20,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, ValidationError
 
 from kubetune_trainer.contract import CheckpointKind, FailureClass, Message
-from kubetune_trainer.result_view import size
+from kubetune_trainer.units import size
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class Ledger:
         return Path(path).relative_to(self.directory).as_posix() if inside else str(path)
 
 
-def append(path: Path, entry: Entry) -> None:
+def append(path: Path, entry: Message) -> None:
     """One write and one fsync. After a torn line a new one is begun.
 
     Raises:

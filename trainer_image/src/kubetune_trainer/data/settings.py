@@ -18,7 +18,7 @@ Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
 
 class DataSettings(BaseModel):
-    """Limits in per cent. Each is a variable as well: KUBETUNE_DATA_ and its name in capitals (a job: spec.template.env)."""
+    """Limits in per cent. Each is a variable as well: KUBETUNE_DATA_ and its name in capitals (a job: spec.template.envFrom)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

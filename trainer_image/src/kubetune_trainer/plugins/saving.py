@@ -131,9 +131,16 @@ def publish(staged: Path, home: Path, state: SavedState, keep: int) -> Path:
     if not final.exists():
         staged.rename(final)
     for old in superseded(home, keep):
-        gone = old.rename(old.with_name(f".{old.name}.removing"))  # nobody finds it half there
-        shutil.rmtree(gone)
+        remove(old.rename(old.with_name(f".{old.name}.removing")))  # nobody finds it half there
     return final
+
+
+def remove(gone: Path) -> None:
+    """What stays is no reason to end a training, and goes when the next attempt begins. NFS keeps a file that is still read."""
+    try:
+        shutil.rmtree(gone)
+    except OSError as error:
+        print(f"{gone} cannot be removed yet: {error}", flush=True)  # noqa: T201 - the ranks' output is the log
 
 
 def superseded(home: Path, keep: int) -> list[Path]:

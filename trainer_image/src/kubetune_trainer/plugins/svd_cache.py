@@ -2,7 +2,7 @@
 
 mini-trainer always takes the full thin SVD and splits it afterwards, so that one entry serves every unfreeze_rank_ratio and
 every choice of target_patterns. The key is the matrix's content: another model never hits. The directory may be shared by
-ranks and by jobs. Whatever is wrong with it costs time, never a run.
+ranks and by jobs, and an object store may be behind it (svd_store). Whatever is wrong with it costs time, never a run.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kubetune_trainer.launch.command import LOG_DIR_ENV
 from kubetune_trainer.launch.evidence import write_stage
+
+if TYPE_CHECKING:
+    from kubetune_trainer.plugins.svd_store import SvdStore
 
 PRIVATE_NAMES = ("mini_trainer.osft_utils:create_svd_dict", "torch.linalg:svd")
 FACTORS = ("U", "S", "Vh")
@@ -38,18 +41,19 @@ TOLERANCE = 1e-4
 log = logging.getLogger(__name__)
 
 
-def install(*, directory: str | None, limit: int) -> None:
+def install(*, directory: str | None, limit: int, store: str | None = None) -> None:
     """Replaces torch.linalg.svd for thin decompositions of plain matrices; all others are computed as ever.
 
     Args:
         directory: made if it is new. None: nothing is kept.
         limit: bytes above which the least recently used entries go.
+        store: s3://bucket/key, which is asked for what the directory does not have.
 
     """
     import torch
 
     compute, count = torch.linalg.svd, Count()
-    cache = SvdCache(Path(directory), limit) if directory else None
+    cache = SvdCache(Path(directory), limit, store_at(store)) if directory else None
 
     def svd(matrix: Any, full_matrices: bool = True, **more: Any) -> Any:
         if full_matrices or matrix.ndim != 2 or more:
@@ -63,6 +67,14 @@ def install(*, directory: str | None, limit: int) -> None:
         return factors
 
     torch.linalg.svd = svd
+
+
+def store_at(uri: str | None) -> SvdStore | None:
+    if uri is None:
+        return None
+    from kubetune_trainer.plugins.svd_store import SvdStore
+
+    return SvdStore.at(uri)
 
 
 def entry(folder: Path, matrix: Any) -> Path:
@@ -86,6 +98,7 @@ class SvdCache:
 
     directory: Path
     limit: int
+    shared: SvdStore | None = None
     started: float = field(default_factory=time.time)
     _size: int | None = None  # of all entries, as far as this process knows
     _unusable: bool = False
@@ -93,10 +106,11 @@ class SvdCache:
     def get_or_compute(self, matrix: Any, compute: Callable[[Any], tuple[Any, ...]]) -> tuple[Any, ...]:
         """The matrix's U, S and Vh."""
         path = entry(self.directory, matrix)
-        factors = self.load(path, matrix)
+        factors = self.load(path, matrix) or self.fetch(path, matrix)
         if factors is None:
             factors = compute(matrix)
             self.store(path, factors)
+            self.share(path, factors)
         return factors
 
     def load(self, path: Path, matrix: Any) -> tuple[Any, ...] | None:
@@ -105,21 +119,42 @@ class SvdCache:
         from safetensors.torch import load_file
 
         try:
-            stored = load_file(path)
-            factors = tuple(stored[name].to(matrix.device) for name in FACTORS)
-            if decomposes(matrix, factors):
-                with contextlib.suppress(OSError):  # another user's file may not be touched
-                    note_use(path)
-                return factors
-            problem = "its factors do not make the matrix"
+            factors = believed(load_file(path), matrix)
         except FileNotFoundError:
             return None
-        except (OSError, SafetensorError, KeyError) as error:
-            problem = str(error)
-        log.warning("SVD cache: %s cannot be used (%s) and is computed again", path, problem)
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
-        return None
+        except (OSError, SafetensorError, KeyError, UnbelievableError) as error:
+            log.warning("SVD cache: %s cannot be used (%s) and is computed again", path, error)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+            return None
+        with contextlib.suppress(OSError):  # another user's file may not be touched
+            note_use(path)
+        return factors
+
+    def fetch(self, path: Path, matrix: Any) -> tuple[Any, ...] | None:
+        """What the store has of it, which is then kept here too. A damaged entry is replaced by what is computed."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        content = self.shared.get(self._name(path)) if self.shared else None
+        if content is None:
+            return None
+        try:
+            factors = believed(load(content), matrix)
+        except (SafetensorError, KeyError, UnbelievableError) as error:
+            log.warning("SVD cache: the store's %s cannot be used (%s) and is computed again", self._name(path), error)
+            return None
+        self.store(path, factors)
+        return factors
+
+    def share(self, path: Path, factors: tuple[Any, ...]) -> None:
+        from safetensors.torch import save
+
+        if self.shared:
+            self.shared.put(self._name(path), save(named(factors)))
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.directory).as_posix()
 
     def store(self, path: Path, factors: tuple[Any, ...]) -> None:
         """Keeps it where there is room; a disk that cannot be written is told once and left alone."""
@@ -177,6 +212,28 @@ def used(path: Path) -> tuple[float, int, Path]:
     return stat.st_mtime, stat.st_size, path
 
 
+class UnbelievableError(Exception):
+    """An entry that can be read, and is not what it should be."""
+
+
+def believed(stored: dict[str, Any], matrix: Any) -> tuple[Any, ...]:
+    """The factors of an entry.
+
+    Raises:
+        KeyError: one is missing.
+        UnbelievableError: they are another matrix's.
+
+    """
+    factors = tuple(stored[name].to(matrix.device) for name in FACTORS)
+    if not decomposes(matrix, factors):
+        raise UnbelievableError("its factors do not make the matrix")
+    return factors
+
+
+def named(factors: tuple[Any, ...]) -> dict[str, Any]:
+    return {name: value.contiguous().cpu() for name, value in zip(FACTORS, factors, strict=True)}
+
+
 def decomposes(matrix: Any, factors: tuple[Any, ...]) -> bool:
     """Whether W x = U S Vh x and U^T W x = S Vh x for one vector: a damaged file fails one of the two."""
     import torch
@@ -206,7 +263,7 @@ def write(path: Path, factors: tuple[Any, ...]) -> None:
     os.close(handle)
     scratch = Path(scratch_name)
     try:
-        save_file({name: value.contiguous().cpu() for name, value in zip(FACTORS, factors, strict=True)}, scratch)
+        save_file(named(factors), scratch)
         scratch.chmod(0o644)  # mkstemp's is for one user alone
         note_use(scratch)
         scratch.replace(path)

@@ -1,0 +1,5 @@
+"""What a run left on disk, for people: a page, a line in the terminal, its checkpoints. `sources` reads; the rest is pure."""
+
+from kubetune.report.sketch import sketch
+
+__all__ = ["sketch"]
