@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from kubetune.api import KINDS
 from kubetune.cli.errors import UserError, as_user_error
@@ -91,6 +91,7 @@ def from_cluster(wanted: Wanted, kubeconfig: str | None, context: str | None) ->
     from kubetune.client import Client, ClientError
 
     notes: list[str] = []
+    nothing: tuple[Any, ...] = ()
 
     def tried(what: str, read: Callable[[], T], otherwise: T) -> T:
         try:
@@ -101,8 +102,8 @@ def from_cluster(wanted: Wanted, kubeconfig: str | None, context: str | None) ->
 
     with as_user_errors(), Client(kubeconfig, context=context, namespace=wanted.namespace) as client:
         job = client.get(f"{wanted.kind}/{wanted.name}" if wanted.kind else wanted.name)
-        pods = tried("pods", lambda: client.pods(job), [])
-        events = tried("events", lambda: client.events(job, all_objects=True), [])
+        pods = tried("pods", lambda: tuple(client.pods(job)), nothing)
+        events = tried("events", lambda: tuple(client.events(job, all_objects=True)), nothing)
         queueing = tried("Kueue's objects", lambda: client.queueing(job), None)
     said = tuple(Event(each.reason, each.message, each.warning, each.about, each.last_seen) for each in events)
-    return Found(Seen(job.manifest, tuple(pods), said, queueing), notes=tuple(notes))
+    return Found(Seen(job.manifest, pods, said, queueing), notes=tuple(notes))
