@@ -33,7 +33,7 @@ def test_every_cell_runs_and_shows_what_it_says(tmp_path: Path, tiny_model: Path
     assert "sftjob/from-a-notebook" in submitted
     assert "<table" in waited
     assert "Succeeded" in waited
-    assert "Succeeded 6 6 ['Succeeded']" in status
+    assert "Succeeded 12 12 ['Succeeded']" in status
     first, last = losses.split()[-3], losses.split()[-1]
     assert float(last) < float(first), "it learned"
     assert "True" in checkpoint
