@@ -127,7 +127,7 @@ def shown(said: str) -> str:
     """Without the prompt that waits for the next command."""
     screen = Screen()
     screen.feed(said)
-    return screen.text.removesuffix("\n$")
+    return screen.text.rstrip().removesuffix("\n$")
 
 
 def main() -> int:
