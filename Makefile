@@ -84,10 +84,7 @@ programs: $(READY) ## The test cluster's programs, built from pinned Go modules 
 AUDIT_LOG := $(CURDIR)/.kubetune/cluster-tests-audit.log
 AUDIT := --audit-policy-file=$(CURDIR)/e2e/cluster/audit-policy.yaml --audit-log-path=$(AUDIT_LOG) --audit-log-maxsize=100000
 
-test-dashboard-check: programs ## Every query of Grafana's dashboard and the alerts, by a real Prometheus over a burst of jobs (docs/observability.md); WRITE=1
-	@$(BIN)/python -m e2e.dashboard $(if $(WRITE),--write docs/observability.md)
-
-cluster: programs ## Tests against a real API server and Kubeflow's training operator (KUBECONFIG, or one of their own)
+test-cluster: programs ## Tests against a real API server and Kubeflow's training operator (KUBECONFIG, or one of their own)
 	@rm -f $(AUDIT_LOG); mkdir -p $(dir $(AUDIT_LOG))
 	$(TEST_ENV) APISERVER_FLAGS="$(AUDIT)" $(BIN)/pytest -q -m cluster -n $(CLUSTER_WORKERS) --dist worksteal tests/cluster
 	@test -n "$$KUBECONFIG" || $(BIN)/python -m e2e.cluster.rights $(AUDIT_LOG)

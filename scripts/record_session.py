@@ -56,13 +56,31 @@ class Step:
     code: int = 0
 
 
+ANSWERS = (
+    ("Kind", ""),
+    ("Name", "first"),
+    ("Model", "pvc://tiny/tiny-llama"),
+    ("Data set", "pvc://tiny/train.jsonl"),
+    ("Where checkpoints go", "pvc://runs"),
+    ("Train on gpu or cpu", "cpu"),
+    ("Nodes", ""),
+    ("Training processes", ""),
+    ("Epochs", "3"),
+    ("Samples", "8"),
+    ("Longest sample", "64"),
+    ("Tokens", "180"),
+    ("Learning rate", "1e-3"),
+)
+"""What `kubetune init` asks for, and what is answered; nothing: the default."""
+
 STEPS = (
     Step("make setup"),
     Step("source .venv/bin/activate"),
     Step("python tests/support/tiny.py .kubetune/volumes/tiny 2> /dev/null"),
-    Step("cp examples/cpu/sft-two-nodes.yaml first.yaml"),
+    Step("kubetune init first.yaml", ANSWERS),
     Step("kubetune validate first.yaml"),
     Step("kubetune run first.yaml"),
+    Step("kubetune report first"),
 )
 
 
@@ -115,7 +133,7 @@ def record(directory: Path, steps: Sequence[Step], seconds: float = 1800) -> str
         for step in steps:
             shell.type(step.typed)
             for question, answer in step.answers:
-                shell.wait(re.compile(rf"\n[^\n]*{question}[^\n]*$"), seconds)
+                shell.wait(re.compile(rf"\n{question}[^\n]*: $"), seconds)
                 shell.type(answer)
             code = int(shell.wait(ENDED, seconds)[1])
             if code != step.code:
@@ -127,7 +145,7 @@ def shown(said: str) -> str:
     """Without the prompt that waits for the next command."""
     screen = Screen()
     screen.feed(said)
-    return screen.text.removesuffix("\n$")
+    return screen.text.rstrip().removesuffix("\n$")
 
 
 def main() -> int:

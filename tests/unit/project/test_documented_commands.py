@@ -24,6 +24,7 @@ BY_LINE = {
     r"\.venv/bin/kubetune init": "tests/unit/cli/test_init.py",
     r"\.venv/bin/kubetune explain ": "tests/unit/cli/test_explain.py",
     r"\.venv/bin/kubetune estimate ": "tests/unit/cli/test_estimate.py",
+    r"(\.venv/bin/)?kubetune (report|checkpoints) ": "tests/unit/cli/test_report_commands.py",
     r"\.venv/bin/python -m kubetune\.controller ": "tests/cluster/test_demonstration.py",
     r"export KUBECONFIG=": "tests/cluster/test_demonstration.py",
     r"kubectl (apply -f examples/kueue|get sftjob)": "tests/cluster/kueue/test_kueue.py",

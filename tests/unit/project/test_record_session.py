@@ -39,15 +39,15 @@ def test_what_it_does_not_know_it_refuses(fed: str) -> None:
 def test_a_session_is_recorded_as_it_happens(tmp_path: Path) -> None:
     steps = (
         Step("cd / && cd - > /dev/null; echo $((6 * 7))"),
-        Step("read -p 'Name? ' name; echo hello $name", (("Name", "you"),)),
+        Step("read -p 'Name: ' name; echo hello $name", (("Name", "you"),)),
         Step("printf '10 %%\\r100 %%\\n'; test -t 1 && stty size | cut -d' ' -f2"),
         Step("(exit 3)", code=3),
     )
     assert record(tmp_path, steps, 60).splitlines() == [
         "$ cd / && cd - > /dev/null; echo $((6 * 7))",
         "42",
-        "$ read -p 'Name? ' name; echo hello $name",
-        "Name? you",
+        "$ read -p 'Name: ' name; echo hello $name",
+        "Name: you",
         "hello you",
         "$ printf '10 %%\\r100 %%\\n'; test -t 1 && stty size | cut -d' ' -f2",
         "100 %",
