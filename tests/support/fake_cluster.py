@@ -111,10 +111,12 @@ class FakeCluster:
         self._fault("ensure_reporter")
         self.reporters.add(namespace)
 
-    async def apply_pytorchjob(self, manifest: Manifest) -> Manifest:
+    async def apply_pytorchjob(self, manifest: Manifest, *, new: bool = False) -> Manifest:
         self._fault("apply_pytorchjob")
         name = manifest["metadata"]["name"]
-        self.calls.append(("apply", name))
+        if new and name in self.children:
+            raise ClusterError(f"{name} already exists", status=409)
+        self.calls.append(("create" if new else "apply", name))
         known = self.children.get(name)
         self.serial += 0 if known else 1
         identity = {

@@ -66,8 +66,11 @@ class Cluster(Protocol):
     async def ensure_reporter(self, namespace: str) -> None:
         """Makes the account under which the namespace's masters report (REPORTER) and its binding, if they are not there."""
 
-    async def apply_pytorchjob(self, manifest: Manifest) -> Manifest:
-        """Server-side apply with our field manager; returns the object as stored."""
+    async def apply_pytorchjob(self, manifest: Manifest, *, new: bool = False) -> Manifest:
+        """Server-side apply with our field manager; returns the object as stored.
+
+        `new`: one that nobody looked for. Raises ClusterError with status 409 if any bears its name already.
+        """
 
     async def delete_pytorchjob(self, namespace: str, name: str, uid: str) -> None:
         """Deletes it and its pods, if it still is the object with that UID. Absent already: no error."""

@@ -19,11 +19,16 @@ TEACH = Key("SFTJob", "default", "teach")
 class Operator:
     def __init__(self) -> None:
         self.added: list[Key] = []
+        self.runs: list[bool] = []
         self.heard: list[tuple[str, str, str | None]] = []
         self.jobs = KnownJobs()
 
     def notice(self, key: Key) -> None:
         self.added.append(key)
+
+    def child_moved(self, key: Key, *, runs: bool) -> None:
+        self.added.append(key)
+        self.runs.append(runs)
 
     def told(self, kind: str, body: dict, change: str | None) -> bool:
         self.heard.append((kind, body["metadata"]["name"], change))
@@ -83,21 +88,24 @@ def child(*conditions: dict, **spec) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("change", "body"),
+    ("change", "body", "runs"),
     [
-        ("MODIFIED", child(CREATED, RUNNING)),
-        (None, child(CREATED, RUNNING)),
-        ("DELETED", child()),
-        ("MODIFIED", child() | {"metadata": {"name": "teach-sft-1", "deletionTimestamp": "2026-01-01T00:00:00Z"}}),
-        ("ADDED", child(runPolicy={"suspend": True})),
+        ("MODIFIED", child(CREATED, RUNNING), True),
+        (None, child(CREATED, RUNNING), True),
+        ("DELETED", child(CREATED, RUNNING), False),
+        ("MODIFIED", child(CREATED, RUNNING) | {"metadata": {"name": "t", "deletionTimestamp": "2026-01-01T00:00:00Z"}}, False),
+        ("MODIFIED", child(CREATED, RUNNING | {"status": "False"}, {"type": "Succeeded", "status": "True"}), False),
+        ("MODIFIED", child(CREATED, RUNNING, {"type": "Restarting", "status": "True"}), False),
+        ("ADDED", child(runPolicy={"suspend": True}), False),
     ],
 )
-def test_whatever_happens_to_a_child_concerns_its_job(memo, change, body):
+def test_whatever_happens_to_a_child_concerns_its_job(memo, change, body, runs):
     labels = {JOB_KIND: "SFTJob", JOB_NAME: "teach"}
     event = {"type": change}
     for _ in range(2):
         asyncio.run(handlers.child_event(labels=labels, namespace="default", memo=memo, event=event, body=body))
     assert memo.operator.added == [TEACH] * 2
+    assert memo.operator.runs == [runs] * 2
 
 
 @pytest.mark.parametrize("body", [child(), child(CREATED), {"metadata": {"name": "teach-sft-1"}, "spec": {}}])

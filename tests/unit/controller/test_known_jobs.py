@@ -57,16 +57,31 @@ def test_only_a_finished_job_in_the_version_that_was_looked_at_is_settled():
     jobs = KnownJobs()
     running = seen("SFTJob", job(name="a"))
     done = replace(running, phase="Succeeded", version="7")
-    jobs.update("1", running)
-    jobs.settle(running)
-    assert not jobs.settled("1", running)
     jobs.update("1", done)
     assert not jobs.settled("1", done)
-    jobs.settle(done)
+    jobs.settle(A)
     assert jobs.settled("1", done)
+    assert jobs.over(A)
     assert not jobs.settled("1", replace(done, version="2"))
+    jobs.update("1", replace(done, version="2"))
+    assert not jobs.over(A), "something was written since"
     jobs.forget("1")
     assert not jobs.settled("1", done)
+    assert not jobs.over(A)
+
+
+def test_a_job_that_we_finished_is_settled_when_the_watch_tells_of_that():
+    jobs = KnownJobs()
+    running = seen("SFTJob", job(name="a"))
+    jobs.update("1", running)
+    jobs.settle(A)
+    assert not jobs.over(A)
+    jobs.update("1", replace(running, phase="Running", version="6"))
+    assert not jobs.over(A)
+    jobs.update("1", replace(running, phase="Succeeded", version="7"))
+    assert jobs.over(A)
+    jobs.update("1", replace(running, phase="Succeeded", version="8"))
+    assert not jobs.over(A)
 
 
 def test_a_spec_a_deletion_and_the_first_sight_ask_for_more_and_a_status_does_not():

@@ -166,6 +166,17 @@ def test_without_the_training_operators_crd_the_error_says_what_to_install():
         asyncio.run(subject.apply_pytorchjob({"metadata": {"name": "teach-sft-1", "namespace": "default"}}))
 
 
+@pytest.mark.parametrize(("new", "method", "path"), [(False, "PATCH", "/teach-sft-1"), (True, "POST", "")])
+def test_a_pytorchjob_that_nobody_looked_for_is_only_made_where_none_is(new, method, path):
+    manifest = {"metadata": {"name": "teach-sft-1", "namespace": "default"}, "spec": {}}
+    with cluster(Answer(body=manifest)) as (subject, server, _):
+        assert asyncio.run(subject.apply_pytorchjob(manifest, new=new)) == manifest
+    (asked,) = server.asked
+    assert (asked.method, asked.path) == (method, f"/apis/kubeflow.org/v1/namespaces/default/pytorchjobs{path}")
+    assert asked.query == {"fieldManager": "kubetune"} | ({} if new else {"force": "true"})
+    assert asked.body == manifest
+
+
 def page(*names: str, more: str = "") -> Answer:
     return Answer(body={"metadata": {"continue": more}, "items": [{"metadata": {"name": name}} for name in names]})
 

@@ -1,8 +1,9 @@
 import asyncio
 import logging
+from datetime import timedelta
 
 import pytest
-from fake_cluster import FakeCluster, job
+from fake_cluster import NOW, FakeCluster, job, success
 
 from kubetune.cluster import ClusterError
 from kubetune.controller.known_jobs import KnownJobs
@@ -240,3 +241,65 @@ def test_finished_jobs_wait_for_the_others():
         operator.notice(Key("SFTJob", "default", name))
     assert sorted(entry.key.name for entry in operator.queue._waiting.values() if entry.background) == ["over"]
     assert len(operator.queue._waiting) == 2
+
+
+TEACH = Key("SFTJob", "default", "teach")
+
+
+def quiet(cluster: Listing) -> Operator:
+    """It has started an attempt of which the status says nothing yet."""
+    operator = leading(cluster)
+    operator.told("SFTJob", cluster.job, "ADDED")
+    asyncio.run(operator._reconcile(TEACH))
+    assert set(cluster.children) == {"teach-sft-1"}
+    return operator
+
+
+def test_that_the_pods_of_a_quiet_job_run_can_wait_and_their_end_cannot():
+    operator = quiet(Listing(job()))
+
+    async def main() -> None:
+        operator.child_moved(TEACH, runs=True)
+        assert waiting(operator) == set()
+        assert operator.queue._timers[TEACH].when() <= asyncio.get_running_loop().time() + CONTROLLER.quiet_pods_seconds
+        operator.child_moved(TEACH, runs=False)
+        assert waiting(operator) == {"teach"}
+
+    asyncio.run(main())
+
+
+def test_once_the_status_tells_of_the_attempt_all_is_news():
+    cluster = Listing(job())
+    operator = quiet(cluster)
+    cluster.run_pods(1)
+    asyncio.run(operator._reconcile(TEACH))  # the fake's pods are long past quiet_pods_seconds
+    assert cluster.status["phase"] == "Running"
+    operator.child_moved(TEACH, runs=True)
+    assert waiting(operator) == {"teach"}
+
+
+def test_what_happens_to_the_child_of_a_job_that_is_over_is_no_news_until_somebody_asks_for_more():
+    cluster = Listing(job())
+    operator = quiet(cluster)
+    (master,) = cluster.run_pods(1)
+    cluster.end_pod(master, 0, success())
+    asyncio.run(operator._reconcile(TEACH))
+    operator.told("SFTJob", cluster.job, "MODIFIED")
+    assert operator.jobs.over(TEACH)
+    operator.child_moved(TEACH, runs=False)
+    assert waiting(operator) == set()
+    cluster.change_spec(runPolicy={"ttlSecondsAfterFinished": 1})
+    assert operator.told("SFTJob", cluster.job, "MODIFIED")
+    operator.child_moved(TEACH, runs=False)
+    assert waiting(operator) == {"teach"}
+
+
+def test_a_job_that_was_created_while_the_operator_leads_is_not_read_again():
+    cluster = Listing(job())
+    cluster.faults["get_job"] = [ClusterError("it was read")]
+    operator = leading(cluster)
+    operator._newcomers.lead(NOW - timedelta(minutes=1))
+    operator.told("SFTJob", cluster.job, "ADDED")
+    asyncio.run(operator._reconcile(TEACH))
+    assert cluster.calls == [("create", "teach-sft-1")]
+    assert cluster.faults["get_job"]

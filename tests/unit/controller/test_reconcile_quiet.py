@@ -1,20 +1,34 @@
 """What an undisturbed job costs, and what a first attempt that nobody has heard of yet may not lose."""
 
 import asyncio
+import copy
 from dataclasses import replace
 
 import pytest
 from fake_cluster import NOW, FakeCluster, at, job, success
 from observations import SETTINGS
 
+from kubetune.cluster import ClusterError
 from kubetune.controller.reconcile import Outcome, reconcile
 
 QUIET = replace(SETTINGS, quiet_seconds=120.0)
+READS = ("get_job", "pytorchjob", "pods")
 
 
 def once(cluster: FakeCluster, now) -> Outcome:
     cluster.now = now
     return asyncio.run(reconcile(cluster, "SFTJob", "default", "teach", now, QUIET))
+
+
+def at_first_sight(cluster: FakeCluster, now) -> Outcome:
+    """Of a job that was created while the operator led."""
+    cluster.now = now
+    newcomer = copy.deepcopy(cluster.job)
+    return asyncio.run(reconcile(cluster, "SFTJob", "default", "teach", now, QUIET, newcomer))
+
+
+def reads_forbidden(cluster: FakeCluster) -> None:
+    cluster.faults |= {method: [ClusterError(f"{method} was called")] for method in READS}
 
 
 def written(cluster: FakeCluster) -> list:
@@ -93,3 +107,67 @@ def test_a_child_that_was_deleted_before_it_had_pods_is_made_again():
     assert list(cluster.children) == ["teach-sft-1"]
     once(cluster, at(200))
     assert [attempt["number"] for attempt in cluster.status["attempts"]] == [1]
+
+
+def test_for_a_newcomer_nothing_is_read():
+    cluster = FakeCluster(job())
+    reads_forbidden(cluster)
+    outcome = at_first_sight(cluster, at(0))
+    assert outcome == Outcome(QUIET.poll_seconds, quiet=True)
+    assert written(cluster) == []
+    assert cluster.calls == [("create", "teach-sft-1")]
+    assert all(cluster.faults[method] for method in READS), "none was called"
+
+
+@pytest.mark.parametrize("owner", ["ours", "somebody-elses"])
+def test_a_newcomer_whose_pytorchjob_exists_after_all_is_looked_at_before_anything_is_said(owner):
+    cluster = FakeCluster(job())
+    once(cluster, at(0))
+    if owner != "ours":
+        cluster.children["teach-sft-1"]["metadata"]["ownerReferences"] = []
+    cluster.calls.clear()
+    assert at_first_sight(cluster, at(1)) == Outcome(QUIET.conflict_seconds)
+    assert cluster.calls == []
+    once(cluster, at(2))
+    told = [] if owner == "ours" else [("status", "Failed")]
+    assert cluster.calls == told
+    assert owner == "ours" or cluster.status["failure"]["reason"] == "NameTaken"
+
+
+def test_a_newcomer_with_a_bad_spec_is_told_so():
+    cluster = FakeCluster(job(training={"numEpochs": -1}))
+    reads_forbidden(cluster)
+    assert at_first_sight(cluster, at(0)).over
+    assert cluster.status["failure"]["reason"] == "InvalidSpec"
+
+
+@pytest.mark.parametrize(("straggles", "expected"), [(False, Outcome(None, over=True)), (True, Outcome(QUIET.straggler_seconds))])
+def test_after_success_no_look_is_needed_but_for_pods_that_run_on(straggles, expected):
+    cluster = FakeCluster(job(nodes=2))
+    once(cluster, at(0))
+    master, worker = cluster.run_pods(1, nodes=2)
+    cluster.end_pod(master, 0, success())
+    if not straggles:
+        cluster.end_pod(worker, 0)
+    assert once(cluster, at(30)) == expected
+    assert cluster.status["phase"] == "Succeeded"
+
+
+def test_what_is_to_be_tidied_up_after_the_end_is_looked_at_again_at_once():
+    cluster = FakeCluster(job(runPolicy={"cleanPodPolicy": "All"}))
+    once(cluster, at(0))
+    (master,) = cluster.run_pods(1)
+    cluster.end_pod(master, 0, success())
+    assert once(cluster, at(30)) == Outcome(0)
+    assert "teach-sft-1" in cluster.children, "its end was only just written"
+    once(cluster, at(30))
+    assert cluster.children == {}
+    assert once(cluster, at(31)).over
+
+
+def test_a_job_with_a_time_to_live_is_not_over_before():
+    cluster = FakeCluster(job(runPolicy={"ttlSecondsAfterFinished": 60}))
+    once(cluster, at(0))
+    (master,) = cluster.run_pods(1)
+    cluster.end_pod(master, 0, success())
+    assert once(cluster, at(30)) == Outcome(60)

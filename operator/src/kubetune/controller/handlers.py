@@ -117,7 +117,7 @@ async def child_event(
     """
     kind, name = labels.get(JOB_KIND), labels.get(JOB_NAME)
     if kind and name and namespace and (event["type"] == "DELETED" or newsworthy(body)):
-        memo.operator.notice(Key(kind, namespace, name))
+        memo.operator.child_moved(Key(kind, namespace, name), runs=event["type"] != "DELETED" and only_runs(body))
 
 
 def newsworthy(child: Mapping[str, Any]) -> bool:
@@ -125,6 +125,13 @@ def newsworthy(child: Mapping[str, Any]) -> bool:
     conditions = (child.get("status") or {}).get("conditions") or []
     held = (child.get("spec", {}).get("runPolicy") or {}).get("suspend")
     return bool(held or "deletionTimestamp" in child["metadata"] or any(c["type"] != "Created" for c in conditions))
+
+
+def only_runs(child: Mapping[str, Any]) -> bool:
+    """Whether its pods run is all that a PyTorchJob tells."""
+    conditions = (child.get("status") or {}).get("conditions") or []
+    told = {c["type"] for c in conditions if c["type"] != "Created"}
+    return told == {"Running"} and "deletionTimestamp" not in child["metadata"]
 
 
 def configure(settings: kopf.OperatorSettings, selector: str = "") -> None:

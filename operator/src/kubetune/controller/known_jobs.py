@@ -16,6 +16,8 @@ from kubetune_trainer.contract import FailureClass
 ENDS = frozenset({"Succeeded", "Suspended", *(each.value for each in FailureClass)})
 OTHER = "Other"
 PHASES = frozenset(each.value for each in Phase)
+NEXT = ""
+"""The version of a job that we have written, until the watch tells of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,8 @@ class KnownJobs:
         before = self._jobs.get(uid)
         self._jobs[uid] = job
         self._keys[job.key] = uid
+        if self._settled.get(uid) == NEXT and job.finished:
+            self._settled[uid] = job.version
         return before
 
     def forget(self, uid: str) -> None:
@@ -154,12 +158,21 @@ class KnownJobs:
     def of(self, key: Key) -> Seen | None:
         return self._jobs.get(self._keys.get(key, ""))
 
-    def settle(self, job: Seen) -> None:
-        """It is finished, and in this version nothing is left to do about it."""
-        self._settled[self._keys.get(job.key, "")] = job.version
+    def settle(self, key: Key) -> None:
+        """It is finished, and in this version nothing is left to do about it; or in the next, if the watch is behind."""
+        uid = self._keys.get(key)
+        job = self._jobs.get(uid) if uid else None
+        if uid and job:
+            self._settled[uid] = job.version if job.finished else NEXT
 
     def settled(self, uid: str, job: Seen) -> bool:
         return job.finished and self._settled.get(uid) == job.version
+
+    def over(self, key: Key) -> bool:
+        """Whether nothing is left to do about it, as far as the watch has told."""
+        uid = self._keys.get(key, "")
+        job = self._jobs.get(uid)
+        return job is not None and self.settled(uid, job)
 
     def version(self, uid: str) -> str | None:
         job = self._jobs.get(uid)

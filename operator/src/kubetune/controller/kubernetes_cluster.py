@@ -103,11 +103,13 @@ class KubernetesCluster:
                 await self._call(partial(self._api.json, Request("PATCH", path, OWN_APPLY, manifest, APPLY)))
             self._reporters[namespace] = time.monotonic()
 
-    async def apply_pytorchjob(self, manifest: Manifest) -> Manifest:
+    async def apply_pytorchjob(self, manifest: Manifest, *, new: bool = False) -> Manifest:
         metadata = manifest["metadata"]
-        path = f"{PYTORCHJOBS.format(metadata['namespace'])}/{metadata['name']}"
+        folder = PYTORCHJOBS.format(metadata["namespace"])
+        apply = Request("PATCH", f"{folder}/{metadata['name']}", OWN_APPLY, manifest, APPLY)
+        request = Request("POST", folder, {"fieldManager": FIELD_MANAGER}, manifest) if new else apply
         try:
-            return await self._call(lambda: self._api.json(Request("PATCH", path, OWN_APPLY, manifest, APPLY)))
+            return await self._call(lambda: self._api.json(request))
         except ClusterError as error:
             if error.status == 404 and UNKNOWN_KIND in str(error):
                 raise ClusterError(NO_PYTORCHJOBS, status=404) from error

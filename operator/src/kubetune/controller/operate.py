@@ -17,6 +17,7 @@ from kubetune.controller.kubernetes_cluster import PLURALS
 from kubetune.controller.leader import Elector
 from kubetune.controller.logs import about
 from kubetune.controller.metrics import Metrics
+from kubetune.controller.newcomers import Newcomers
 from kubetune.controller.operator_settings import OperatorSettings
 from kubetune.controller.reconcile import reconcile
 from kubetune.controller.workqueue import Key, WorkQueue
@@ -50,6 +51,8 @@ class Operator:
         self._cluster, self._settings, self._elector = cluster, settings, elector
         self.queue = WorkQueue(self._reconcile, error_seconds=settings.controller.error_seconds)
         self.jobs = KnownJobs() if jobs is None else jobs  # an empty one is false
+        self._newcomers = Newcomers()
+        self._quiet = set[Key]()
         self.metrics = metrics or Metrics(self.jobs)
         self.watched: Callable[[], bool] = lambda: True
         """Have the watches begun? Asked from any thread."""
@@ -94,11 +97,13 @@ class Operator:
         uid = body["metadata"]["uid"]
         self._event = time.monotonic()
         self._watching.told(uid)
+        job = seen(kind, body)
         if change == "DELETED":  # or its labels have left the selector
             self.jobs.forget(uid)
+            self._newcomers.told(job.key, body, change)
             return False
-        job = seen(kind, body)
         before = self.jobs.update(uid, job)
+        self._newcomers.told(job.key, body, change)
         if self.leading and (before or change == "ADDED"):
             self.metrics.changed(before, job)
             log_change(before, job)
@@ -108,6 +113,16 @@ class Operator:
         """Something may have changed. A standby need not remember: it begins with all jobs when it takes over."""
         self._event = time.monotonic()
         if self.leading:
+            self._add(key)
+
+    def child_moved(self, key: Key, *, runs: bool) -> None:
+        """A job's PyTorchJob is further on; `runs`: all that it says is that its pods run."""
+        self._event = time.monotonic()
+        if not self.leading or self.jobs.over(key):
+            return
+        if runs and key in self._quiet:  # most end before anybody would have read that they run
+            self.queue.add_after(key, self._settings.controller.quiet_pods_seconds)
+        else:
             self._add(key)
 
     def _add(self, key: Key) -> None:
@@ -138,6 +153,7 @@ class Operator:
 
     async def _lead(self) -> None:
         self.leading = True
+        self._newcomers.lead(datetime.now(UTC))
         self.metrics.leader.set(1)
         try:
             for job in self.jobs.all():
@@ -145,6 +161,8 @@ class Operator:
             await self.queue.run(self._settings.workers)
         finally:
             self.leading = False
+            self._newcomers.lead(None)
+            self._quiet.clear()
             self.metrics.leader.set(0)
 
     async def _reconcile(self, key: Key) -> float | None:
@@ -153,12 +171,14 @@ class Operator:
             return None  # a child's event, or a later look: the job itself is not, or no longer, in scope
         began = time.monotonic()
         with about(job=name_of(key), attempt=known.attempt if known else None):
-            outcome = await reconcile(self._cluster, *key, datetime.now(UTC), self._settings.controller)
+            newcomer = self._newcomers.take(key)
+            outcome = await reconcile(self._cluster, *key, datetime.now(UTC), self._settings.controller, newcomer)
             if outcome.error:
                 logger.warning("%s %s/%s: %s", *key, outcome.error)
         result = "error" if outcome.error else "ok"
-        if known and known.finished and not outcome.error and outcome.requeue_after is None:
-            self.jobs.settle(known)
+        if outcome.over:
+            self.jobs.settle(key)
+        (self._quiet.add if outcome.quiet else self._quiet.discard)(key)
         self.metrics.reconciles.labels(key.kind, result).observe(time.monotonic() - began)
         return outcome.requeue_after
 

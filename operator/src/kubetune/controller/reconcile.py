@@ -49,26 +49,56 @@ class Outcome:
     error: str | None = None
     """What the cluster did not do, for the log; the job's conditions have it where they could be written."""
 
+    quiet: bool = False
+    """Its first attempt starts and the status does not say so yet: that its pods run is no news before quiet_pods_seconds."""
+
+    over: bool = False
+    """It is finished, the status says so, and there is nothing to tidy up."""
+
 
 async def reconcile(  # noqa: PLR0913, PLR0917 - the signature that the operator and the embedded cluster share
-    cluster: Cluster, kind: str, namespace: str, name: str, now: datetime, settings: ControllerSettings
-) -> Outcome:
-    """Brings one job one step further. Idempotent; raises nothing: what the cluster refuses is in the outcome."""
+    cluster: Cluster, kind: str, namespace: str, name: str, now: datetime, settings: ControllerSettings,
+    newcomer: Manifest | None = None,
+) -> Outcome:  # fmt: skip
+    """Brings one job one step further. Idempotent; raises nothing: what the cluster refuses is in the outcome.
+
+    `newcomer`: the job as the watch told of it, where nobody can have made anything for it yet: nothing is read then. Should
+    that be wrong after all, its PyTorchJob exists, and the next reconcile reads it.
+    """
     now = now.replace(microsecond=0)  # as Kubernetes' own timestamps
     try:
-        observed = with_defaults(await gather(cluster, kind, namespace, name), settings)
+        seen = await beside(cluster, observe(newcomer)) if newcomer else await gather(cluster, kind, namespace, name)
+        observed = with_defaults(seen, settings)
         decision = decide(observed, settings, now) if observed else None
         if observed is None or decision is None:
             return Outcome()
         decision = await with_log_tail(cluster, observed, decision, settings)
-        decision, error = await carry_out(cluster, observed, decision, settings)
+        decision, error = await carry_out(cluster, observed, decision, settings, new=newcomer is not None)
         silence = quiet_seconds(observed, decision, settings, now)
         if silence > 0:
-            return Outcome(min(silence, decision.requeue_after or silence))
-        await write(cluster, observed, next_status(observed, decision, now))
+            return Outcome(min(silence, decision.requeue_after or silence), quiet=True)
+        after = next_status(observed, decision, now)
+        await write(cluster, observed, after)
     except ClusterError as problem:
         return after_error(problem, settings)
+    if error is None and after.phase and after.phase.finished:
+        return at_the_end(observed, decision, after, settings, now)
     return Outcome(decision.requeue_after, str(error) if error else None)
+
+
+def at_the_end(observed: Observation, decision: Decision, after: JobStatus, settings: ControllerSettings, now: datetime) -> Outcome:
+    """When to tidy up, by what is known already: most jobs need no look for that."""
+    if decision.requeue_after != 0:
+        return Outcome(decision.requeue_after, over=decision.requeue_after is None and not decision.actions)
+    own = (observed.child,) if observed.child else ()
+    seen = replace(
+        observed, status=after, attempt=after.attempts[-1] if after.attempts else None, child=None,
+        leftovers=observed.leftovers + own,
+    )  # fmt: skip
+    following = decide(seen, settings, now)
+    if following is None or following.actions:
+        return Outcome(0)
+    return Outcome(following.requeue_after, over=following.requeue_after is None)
 
 
 def quiet_seconds(observed: Observation, decision: Decision, settings: ControllerSettings, now: datetime) -> float:
@@ -106,7 +136,11 @@ async def gather(cluster: Cluster, kind: str, namespace: str, name: str) -> Obse
     children = [child for each in names if (child := await cluster.pytorchjob(namespace, each))]
     wanted = pod_names(children) if children else first_master(manifest, names)
     pods = await cluster.pods(namespace, manifest["metadata"]["uid"], wanted) if names else []
-    seen = observe(manifest, children, pods)
+    return await beside(cluster, observe(manifest, children, pods))
+
+
+async def beside(cluster: Cluster, seen: Observation) -> Observation:
+    """With what is not the job's own."""
     return replace(seen, upstream=await upstream(cluster, seen), queue=await queueing(cluster, seen))
 
 
@@ -197,18 +231,25 @@ def _with_tail(failure: Failure, tail: str) -> Failure:
 
 
 async def carry_out(
-    cluster: Cluster, observed: Observation, decision: Decision, settings: ControllerSettings
+    cluster: Cluster, observed: Observation, decision: Decision, settings: ControllerSettings, *, new: bool
 ) -> tuple[Decision, ClusterError | None]:
-    """Does what was decided; a refusal goes into the status, where the user looks."""
+    """Does what was decided; a refusal goes into the status, where the user looks.
+
+    Raises ClusterError (409) where what was not looked for (`new`) exists: that is nothing to tell, but to look at.
+    """
     try:
         for action in decision.actions:
-            await carry_out_one(cluster, observed, action, settings)
+            await carry_out_one(cluster, observed, action, settings, new=new)
     except ClusterError as problem:
+        if new and problem.status == CONFLICT:
+            raise
         return refused(observed, decision, problem, settings.error_seconds), problem
     return decision, None
 
 
-async def carry_out_one(cluster: Cluster, observed: Observation, action: Action, settings: ControllerSettings) -> None:
+async def carry_out_one(
+    cluster: Cluster, observed: Observation, action: Action, settings: ControllerSettings, *, new: bool
+) -> None:
     namespace = _namespace(observed)
     logger.info("%s/%s: %s", namespace, observed.manifest["metadata"]["name"], action)
     match action:
@@ -216,7 +257,7 @@ async def carry_out_one(cluster: Cluster, observed: Observation, action: Action,
             manifest = child_manifest(observed, action, settings)
             if not names_account(observed):
                 await cluster.ensure_reporter(namespace)
-            await cluster.apply_pytorchjob(manifest)
+            await cluster.apply_pytorchjob(manifest, new=new)
         case DeleteChild(name, uid, _):
             await cluster.delete_pytorchjob(namespace, name, uid)
         case DeletePod(name, uid, _):

@@ -90,12 +90,14 @@ class LocalCluster:
     async def ensure_reporter(self, namespace: str) -> None:
         """Nothing to do: its pods report by a file."""
 
-    async def apply_pytorchjob(self, manifest: Manifest) -> Manifest:
+    async def apply_pytorchjob(self, manifest: Manifest, *, new: bool = False) -> Manifest:
         metadata, spec = manifest["metadata"], manifest["spec"]
         self.adopt(metadata["labels"][JOB_UID])
         admitted = {key: value for key, value in spec.get("runPolicy", {}).items() if key != "suspend"}
         manifest = manifest | {"spec": spec | {"runPolicy": admitted}}
         stored = self.store.get("PyTorchJob", metadata["namespace"], metadata["name"])
+        if stored and new:
+            raise ClusterError(f"PyTorchJob {metadata['name']} exists already", status=409)
         if stored is None:
             born = {"uid": str(uuid4()), "creationTimestamp": timestamp(self._clock()), "generation": 1}
             stored = self._create(manifest | {"metadata": metadata | born})
