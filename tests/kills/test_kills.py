@@ -13,9 +13,11 @@ import pytest
 from backend_runs import free_port
 from signalled import Attempt
 from tiny import write_messages
+from waiting import until
 
 from kubetune_trainer.checkpoints import check_manifest
 from kubetune_trainer.contract import FailureClass, Report
+from kubetune_trainer.launch.evidence import STOP_FILE
 
 pytestmark = pytest.mark.kills
 
@@ -105,13 +107,15 @@ def test_without_the_time_to_save_the_last_good_checkpoint_is_told(second: bool,
     run.roles()["rank"].send_signal(signal.SIGSTOP)
     run.process.send_signal(TERM)
     if second:
+        asked = run.directory.parent / "job" / "attempt-1" / "logs" / "node-0" / STOP_FILE
+        until(asked.exists, "the first SIGTERM's effect: two that are pending at once are one", seconds=30)
         run.process.send_signal(TERM)
 
-    assert run.ended(seconds=30) == 143, run.log
+    assert run.ended(seconds=60) == 143, run.log
     run.nothing_stays()
     assert run.outcome is not None
     assert run.outcome.failure is FailureClass.PREEMPTED
-    told = re.search(r"the last verified checkpoint is pvc://runs/job/(attempt-1/full_state/step_(\d+))", run.outcome.message)
+    told = re.search(r"the last verified checkpoint is pvc://runs/job/(attempt-1/\S+) \(step (\d+)\)", run.outcome.message)
     assert told, run.outcome.message
     assert int(told[2]) >= (states[-1].step if states else 6)
     assert check_manifest(run.directory.parent / "job" / told[1]) == []
@@ -134,7 +138,9 @@ def test_a_rank_that_stands_still_is_named_as_a_hang(attempt: Make) -> None:
         rf"no new step for \d+ s; rank 1 \(node 0, process {stopped.pid}\) does not move: its process is stopped, rank 0 waits in "
     )
     assert re.match(named, run.outcome.message), run.outcome.message
-    assert "instructlab/training" in (run.outcome.log_tail or "")
+    tail = run.outcome.log_tail or ""
+    assert "rank 1 (stopped):" in tail
+    assert re.search(r"rank 0 \(\w+\):\n(/\S+\.py:\d+ in \w+\n)+", tail), tail
 
 
 def test_ranks_that_wait_in_different_collectives_are_a_hang(attempt: Make, tmp_path: Path) -> None:

@@ -84,10 +84,10 @@ class Attempt:
         return [process for process in psutil.process_iter() if environment(process).get(MARK) == self.mark]
 
     def roles(self) -> dict[str, psutil.Process]:
-        """One process of each kind, and there is no other kind; a rank's own children are its loaders of data."""
+        """One process of each kind, of the last rank, and there is no other kind; a rank's own children are its loaders of data."""
         entry = self.process.pid
         agents = [p for p in self.processes() if p.ppid() == entry]
-        ranks = [p for agent in agents for p in agent.children()]
+        ranks = sorted((p for agent in agents for p in agent.children()), key=lambda p: int(environment(p)["RANK"]))
         loaders = [p for rank in ranks for p in rank.children()]
         kinds = {"entrypoint": [psutil.Process(entry)], "torchrun": agents, "rank": ranks, "loader": loaders}
         assert sum(map(len, kinds.values())) == len(self.processes()), self.processes()

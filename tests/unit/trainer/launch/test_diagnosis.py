@@ -100,6 +100,17 @@ def test_a_signal_to_every_process_of_a_node_that_is_told_to_end_is_no_failure(t
         assert diagnose(it, 1).failure_class is expected
 
 
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [("KeyboardInterrupt: ", "torchrun failed: SignalException: "), ("ValueError: bad row", "rank 1: ValueError: bad row")],
+)
+def test_ranks_that_torchrun_interrupted_are_not_the_cause(tmp_path: Path, message: str, expected: str) -> None:
+    it = launch(tmp_path)
+    RankError(1.0, 1, message, "tb").write(it.log_dir)
+    ended(it.log_dir, error="SignalException: Process 7 got signal: 2")
+    assert str(diagnose(it, 1)).startswith(expected)
+
+
 def test_the_kernels_count_of_memory_kills_is_read_where_there_is_one(tmp_path: Path) -> None:
     mine = tmp_path / "cgroup"
     mine.write_text("0::/\n")

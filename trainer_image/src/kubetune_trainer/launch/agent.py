@@ -36,8 +36,8 @@ def main(arguments: list[str]) -> None:
 
 
 def ends_of(failures: Mapping[int, ProcessFailure]) -> tuple[RankEnd, ...]:
-    """The first to fail first. torchrun ends the others by SIGTERM within the same second, and lists them too."""
-    ordered = sorted(failures.items(), key=lambda item: (item[1].timestamp, item[1].exitcode == -signal.SIGTERM, item[0]))
+    """The first to fail first. torchrun ends the others by SIGTERM within the same second, and lists them after it."""
+    ordered = sorted(failures.items(), key=lambda item: (item[1].timestamp, item[1].exitcode == -signal.SIGTERM))
     return tuple(RankEnd(rank, failure.exitcode) for rank, failure in ordered)
 
 

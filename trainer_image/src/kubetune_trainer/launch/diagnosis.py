@@ -32,6 +32,11 @@ CONSEQUENCE = re.compile(
 )
 """What ranks say when another one is gone."""
 
+SIGNALLED = "SignalException"
+"""torchrun's word for a signal to itself, which it hands on to its ranks."""
+
+INTERRUPTED = re.compile(r"KeyboardInterrupt\b")
+
 KILLED_LOADER = re.compile(r"DataLoader worker .*(killed by signal|exited unexpectedly)", re.DOTALL)
 
 
@@ -58,7 +63,8 @@ def diagnose(launch: Launch, exit_code: int | None, oom_kills: int = 0) -> Train
 def root_cause(log_dir: Path, oom_kills: int) -> TrainingError | None:
     """What one node's evidence says: a rank's own exception, a killed rank, torchrun's failure, a consequence; in this order."""
     agent, errors = AgentEvidence.read(log_dir), RankError.read_all(log_dir)
-    own = [error for error in errors if not CONSEQUENCE.search(error.message)]
+    signalled = agent is not None and (agent.error or "").startswith(SIGNALLED)
+    own = [error for error in errors if not (CONSEQUENCE.search(error.message) or (signalled and INTERRUPTED.match(error.message)))]
     killed = [end for end in agent.ends if end.exit_code < 0] if agent else []
     if own:
         return from_exception(own[0], log_dir, oom_kills)
@@ -104,8 +110,8 @@ def from_signal(who: str, exit_code: int, log_dir: Path, oom_kills: int) -> Trai
 
 
 def from_agent(error: str, log_dir: Path) -> TrainingError:
-    """Torchrun's own failure; `SignalException` is its word for being told to end."""
-    asked = error.startswith("SignalException") and was_asked_to_end(log_dir)
+    """Torchrun's own failure."""
+    asked = error.startswith(SIGNALLED) and was_asked_to_end(log_dir)
     failure = FailureClass.PREEMPTED if asked else classify(error)
     return TrainingError(failure, f"torchrun failed: {error}", log_tail=None if asked else error)
 
