@@ -46,7 +46,7 @@ def jobs_path(kind: str, namespace: str | None) -> str:
 
 
 class KubernetesCluster:
-    """Every read goes to the API server itself, so that no decision is based on an old cache."""
+    """Every read goes to the API server itself: no decision is based on an old cache, but for a job that is new (newcomers.py)."""
 
     def __init__(self, api: KubernetesApi, executor: Executor | None = None, *, selector: str = "") -> None:
         """`executor`: whose threads wait for the answers; the event loop's own by default, which has few.
