@@ -20,8 +20,9 @@ def led_since(seconds: float) -> Newcomers:
 
 def test_a_job_that_was_created_since_is_taken_once():
     newcomers = led_since(60)
-    newcomers.told(TEACH, job(), "ADDED")
-    assert newcomers.take(TEACH) == job()
+    stored = job() | {"status": {"phase": "Pending"}}  # the CRD's default
+    newcomers.told(TEACH, stored, "ADDED")
+    assert newcomers.take(TEACH) == stored
     assert newcomers.take(TEACH) is None
 
 
@@ -32,7 +33,8 @@ def test_a_job_that_was_created_since_is_taken_once():
         (60, job(), "MODIFIED"),
         (4, job(), "ADDED"),  # clocks differ
         (-60, job(), "ADDED"),
-        (60, job() | {"status": {"phase": "Starting"}}, "ADDED"),
+        (60, job() | {"status": {"phase": "Starting", "conditions": [{"type": "Reconciling"}]}}, "ADDED"),
+        (60, job() | {"status": {"phase": "Pending", "attempts": [{"number": 1}]}}, "ADDED"),
         (60, job() | {"metadata": {"name": "teach"}}, "ADDED"),
     ],
 )

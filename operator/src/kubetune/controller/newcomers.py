@@ -32,8 +32,9 @@ class Newcomers:
     def told(self, key: Key, body: Mapping[str, Any], change: str | None) -> None:
         """`change` as the watch says it: of what a list returns (None) nobody knows for how long it has been there."""
         self._bodies.pop(key, None)
-        created = timestamp(body["metadata"].get("creationTimestamp"))
-        if change == "ADDED" and self._since and created and created > self._since + MARGIN and not body.get("status"):
+        created, status = timestamp(body["metadata"].get("creationTimestamp")), body.get("status") or {}
+        untouched = not (status.get("conditions") or status.get("attempts"))  # the phase is the CRD's default
+        if change == "ADDED" and self._since and created and created > self._since + MARGIN and untouched:
             self._bodies[key] = dict(body)
 
     def take(self, key: Key) -> Manifest | None:
