@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from math import isfinite
 
 from kubetune.api.status import JobStatus, Phase
-from kubetune.cli.news import clock, size
 from kubetune.cluster import Manifest
+from kubetune.display.news import clock, size
 from kubetune.report import sketch
 from kubetune_trainer.contract import Checkpoint
 

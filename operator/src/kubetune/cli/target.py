@@ -92,7 +92,7 @@ def listed(root: Path) -> str:
 
 def directory_of(job: dict[str, Any], state: StateDir) -> Path | None:
     """Where the job writes; None before it has."""
-    from kubetune.cli.settings import render_settings  # a second of imports, which a directory that is named does not need
+    from kubetune.local.settings import render_settings  # a second of imports, which a directory that is named does not need
     from kubetune.render.paths import output_dir
 
     try:

@@ -30,7 +30,7 @@ def display(name: str) -> AbstractContextManager[Shown]:
     """What fits where this runs. `name`: of the job, as it can be typed."""
     if in_notebook():
         return NotebookTable()
-    from kubetune.cli.progress import Bar, Lines  # rich and click, where they are used
+    from kubetune.display.live import Bar, Lines  # rich and click, where they are used
 
     kind: Any = Bar if sys.stderr.isatty() else Lines
     shown: AbstractContextManager[Shown] = kind(str, lambda child: f"kubetune logs {name} --attempt {child.rpartition('-')[2]}")
