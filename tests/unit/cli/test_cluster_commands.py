@@ -50,6 +50,13 @@ def test_get_prints_a_table_as_kubectl_does(there: FakeJobs):
     assert call("get", "sftjobs", "-A").stdout.splitlines()[0].startswith("NAMESPACE")
 
 
+def test_get_of_one_job_sketches_its_loss(there: FakeJobs):
+    there.jobs["OSFTJob", "ml", "teach"]["status"]["progress"]["losses"] = [4.0, 2.5, 1.5]
+    assert call("get", "teach").stdout.splitlines()[2:] == ["", "Loss   █▄▁ 4 to 1.5"]
+    assert "█▄▁" in call("get", "-o", "wide").stdout
+    assert "█" not in call("get").stdout + call("get", "teach", "-o", "name").stdout
+
+
 def test_get_prints_what_programs_read(there: FakeJobs):
     assert json.loads(call("get", "teach", "-o", "json").stdout)["metadata"]["name"] == "teach"
     assert [item["metadata"]["name"] for item in yaml.safe_load(call("get", "-o", "yaml").stdout)["items"]] == [

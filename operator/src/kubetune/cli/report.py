@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from kubetune.cli.errors import UserError
-from kubetune.cli.summary import curve
 from kubetune.cli.target import find_target
 from kubetune.local.state import write_atomically
+from kubetune.report import curve
 from kubetune.report.page import page
 from kubetune.report.sources import read_material
 from kubetune.report.story import Story, story_of

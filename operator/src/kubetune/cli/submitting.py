@@ -62,7 +62,7 @@ def watched(client: Client, job: JobHandle, output: str, named: str) -> int:
     job = client.wait(job, progress=True, raise_on_failure=False)
     status, to_stderr = job.seen_status, output != "table"
     if not to_stderr or sys.stderr.isatty() or status.phase is not Phase.SUCCEEDED:
-        for label, text in rows(job.manifest, status, str):
+        for label, text in rows(job.manifest, status, str, (status.progress.losses if status.progress else None) or ()):
             if label != "Checkpoint":  # its place is its URI, which the next row says
                 click.echo(f"{label or 'Checkpoint':<12}{text}", err=to_stderr)
     if to_stderr:
