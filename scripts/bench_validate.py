@@ -12,7 +12,11 @@ import tempfile
 import time
 from pathlib import Path
 
-EXAMPLES = sorted(Path(__file__).parent.parent.glob("examples/*.yaml"))
+ROOT = Path(__file__).parent.parent
+EXAMPLES = [
+    ROOT / "examples" / name
+    for name in ("minimal/osft.yaml", "minimal/sft.yaml", "two-nodes/osft.yaml", "eight-gpus/sft.yaml", "s3/osft.yaml")
+]
 KUBETUNE = [sys.executable, "-m", "kubetune.cli"]
 ROUNDS = 5
 
