@@ -13,10 +13,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-EXAMPLES = [
-    ROOT / "examples" / name
-    for name in ("minimal/osft.yaml", "minimal/sft.yaml", "two-nodes/osft.yaml", "eight-gpus/sft.yaml", "s3/osft.yaml")
-]
+KINDS = ("minimal/osft.yaml", "minimal/sft.yaml", "two-nodes/osft.yaml", "eight-gpus/sft.yaml", "s3/osft.yaml")
+EXAMPLES = [ROOT / "examples" / name for name in KINDS]
 KUBETUNE = [sys.executable, "-m", "kubetune.cli"]
 ROUNDS = 5
 

@@ -43,6 +43,7 @@ TYPED_BY = {
     r"\.venv/bin/python -m kubetune\.controller ": "tests/cluster/test_demonstration.py",
     r"export KUBECONFIG=": "tests/cluster/test_demonstration.py",
     r"kubectl (apply -f examples/kueue|get sftjob)": "tests/cluster/kueue/test_kueue.py",
+    r"kubectl patch configmap argocd-cm ": "tests/cluster/test_gitops.py::test_argo_cds_config_map_takes_the_patch",
     r"helm (un)?install |kubectl (-n kubetune-system rollout|delete crd) ": "tests/cluster/chart/test_release.py",
     r"kubectl (apply -f examples/minimal|apply -k deploy/|apply --server-side|get osftjobs|wait) ?": "tests/cluster/test_demonstration.py",
     r"python -m kubetune_trainer\.checkpoints\.ledger ": "tests/integration/test_documented_training.py",
@@ -51,9 +52,9 @@ TYPED_BY = {
 """What a command begins with, and who types it or the like, the first that fits; "": the command says it itself."""
 
 NOT_TYPED = {
-    r"kubectl (patch configmap argocd-cm|apply -f examples/gitops/argocd/)": (
-        "Argo CD is not to be had where this is built: its health script is run by a Lua, its files are read",
-        "tests/unit/project/test_argocd.py",
+    r"kubectl apply -f examples/gitops/argocd/": (
+        "Argo CD, which is not to be had where this is built: its fields are read",
+        "tests/unit/project/test_argocd.py::test_the_application_does_as_the_page_says",
     ),
     r"helm upgrade kubetune .*serviceMonitor": (
         "the Prometheus operator's kinds: what the chart makes for them is compared with what is golden",
