@@ -154,22 +154,26 @@ def test_lines_of_kubetune_that_need_nothing_are_typed(page: str, desk: Path) ->
     assert wrong == []
 
 
+def kubetunes(line: str) -> Iterator[str]:
+    """The parts of a line that call kubetune, without comment and redirection."""
+    for part in re.split(r"\s(?:\||&&|;)\s|\$\(", line):
+        words = re.split(r"\s[>#]|\)", part.strip().removeprefix(".venv/bin/"))[0].strip()
+        if re.match(r"kubetune [a-z]", words) and not FORM.search(words):
+            yield words
+
+
 def spoken_of(page: str) -> Iterator[str]:
     """Commands of kubetune in a page's lines, sessions and sentences."""
-    yield from (found[0] for line in indented(page) if (found := re.search(r"\bkubetune [a-z].*", line)))
     typed = (command.typed for block in blocks(page) if block.is_session for command in block.commands)
-    yield from (found[1] for line in typed if (found := re.search(r"(?:^|bin/)(kubetune [a-z].*)", line)))
-    yield from INLINE.findall((ROOT / page).read_text())
+    for line in (*indented(page), *typed, *INLINE.findall((ROOT / page).read_text())):
+        yield from kubetunes(line)
 
 
 def misunderstood(line: str) -> str | None:
     """What kubetune does not know of it. That something is left out is no matter: a sentence need not say all."""
-    if FORM.search(line):
-        return None
-    words = re.split(r"[|>&;]", re.sub(r"\s+#.*", "", line))[0].split()[1:]
     try:
         context = kubetune.make_context("kubetune", [], resilient_parsing=True)
-        _, command, rest = kubetune.resolve_command(context, words)
+        _, command, rest = kubetune.resolve_command(context, shlex.split(line)[1:])
         assert command is not None
         command.make_context(command.name, rest, parent=context)
     except (click.MissingParameter, click.exceptions.Exit):
@@ -181,9 +185,8 @@ def misunderstood(line: str) -> str | None:
 
 def test_whatever_is_said_of_kubetune_it_knows() -> None:
     said = {line for page in pages() for line in spoken_of(page)}
-    said |= {
-        line.strip() for each in kubetune.commands.values() for line in (each.epilog or "").splitlines() if " kubetune " in line
-    }
+    helps = (line for each in kubetune.commands.values() for line in (each.epilog or "").splitlines())
+    said |= {line for text in helps for line in kubetunes(text)}
     assert len(said) > 100
     assert sorted(filter(None, map(misunderstood, said))) == []
 
