@@ -12,7 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
-EXAMPLES = sorted(Path(__file__).parent.parent.glob("examples/*.yaml"))
+ROOT = Path(__file__).parent.parent
+KINDS = ("minimal/osft.yaml", "minimal/sft.yaml", "two-nodes/osft.yaml", "eight-gpus/sft.yaml", "s3/osft.yaml")
+EXAMPLES = [ROOT / "examples" / name for name in KINDS]
 KUBETUNE = [sys.executable, "-m", "kubetune.cli"]
 ROUNDS = 5
 

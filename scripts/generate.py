@@ -13,6 +13,7 @@ import dashboard
 import library
 import reference_crd
 import reference_pages
+import reference_sdk
 import yaml
 from markdown_text import block, rows
 from messages import SAID
@@ -86,6 +87,7 @@ def pages() -> dict[str, str]:
     return {
         **{f"reference/{kind.lower()}.md": reference_crd.reference(kind) for kind in KINDS},
         "reference/cli.md": reference_pages.cli(),
+        "reference/sdk.md": reference_sdk.page(),
         "reference/exit-codes.md": reference_pages.exit_codes(),
         "reference/failure-classes.md": reference_pages.failure_classes(),
         "reference/operator.md": reference_pages.operator_options(),

@@ -39,8 +39,8 @@ CHILD = Child(name="teach-sft-1", uid="c", number=1, owned=True)
 
 
 def job(**spec: Any) -> dict[str, Any]:
-    """examples/sft-minimal.yaml, with what is given laid over its spec."""
-    (document,) = load_documents((ROOT / "examples" / "sft-minimal.yaml").read_text())
+    """examples/minimal/sft.yaml, with what is given laid over its spec."""
+    (document,) = load_documents((ROOT / "examples" / "minimal" / "sft.yaml").read_text())
     return {**document, "spec": document["spec"] | spec}
 
 

@@ -111,21 +111,26 @@ class Part:
             time.sleep(self.player.seconds / STEPS)
             if step == STEPS // 2:
                 checkpoints = (checkpoint(contract, step, "full-state"),)
-            reporter(Report(attempt=contract.attempt, progress=self.progress(step), checkpoints=checkpoints))
+            reporter(Report(attempt=contract.attempt, progress=self.progress(step, begin), checkpoints=checkpoints))
         last = checkpoint(contract, STEPS, "hf")
-        reporter(Report(attempt=contract.attempt, progress=self.progress(STEPS), checkpoints=(*checkpoints, last)))
+        reporter(Report(attempt=contract.attempt, progress=self.progress(STEPS, begin), checkpoints=(*checkpoints, last)))
         reporter.close()
         return Outcome(reached_end=True, attempt=contract.attempt, step=STEPS, total_steps=STEPS, checkpoint=last)
 
-    def progress(self, step: int) -> Progress:
+    def progress(self, step: int, begin: int) -> Progress:
         return Progress(
             step=step,
             total_steps=STEPS,
             percent=100 * step / STEPS,
-            loss=round(0.7 + 1.6 * math.exp(-3 * step / STEPS), 4),
+            loss=loss(step),
+            losses=tuple(loss(each) for each in range(begin + 1, step + 1)),
             eta_seconds=round(self.player.seconds * (STEPS - step) / STEPS),
             updated_time=datetime.now(UTC),
         )
+
+
+def loss(step: int) -> float:
+    return round(0.7 + 1.6 * math.exp(-3 * step / STEPS), 4)
 
 
 def checkpoint(contract: Contract, step: int, kind: Literal["hf", "full-state"]) -> Checkpoint:

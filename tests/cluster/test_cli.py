@@ -68,6 +68,12 @@ def test_a_job_s_life_by_commands(call, file: str, namespace: Namespace, operato
     there.wait_attempt(3)
     there.end(3, reached_end(3))
     there.wait("Succeeded")
+    told = call("report", "teach", "-o", str(Path(file).with_name("teach.html")))
+    assert told.exit_code == 0, told.stderr
+    assert f"Curves, stages and the ledger are in pvc://runs/{namespace.name}-teach-" in told.stderr
+    assert "<h1>teach</h1>" in Path(file).with_name("teach.html").read_text()
+    assert "full-state" in call("checkpoints", "osftjob/teach").stdout
+    assert call("checkpoints", "teach", "--verify").exit_code == 2
     done = call("submit", file, "--watch", "-o", "json")
     assert done.exit_code == 0
     assert json.loads(done.stdout)["status"]["phase"] == "Succeeded"

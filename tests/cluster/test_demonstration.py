@@ -41,7 +41,7 @@ def watched(namespace: Namespace, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.usefixtures("operator", "player")
 def test_an_example_moves_from_its_first_step_to_succeeded(namespace: Namespace, operator: OperatorProcess, watched: Path):
-    namespace.kubectl("apply", "-f", str(ROOT / "examples/osft-minimal.yaml"))
+    namespace.kubectl("apply", "-f", str(ROOT / "examples/minimal/osft.yaml"))
     until(lambda: "Running" in watched.read_text(), "it runs", evidence=lambda: watched.read_text() + operator.said)
     waited = namespace.kubectl("wait", "--for=condition=Succeeded", "--timeout=150s", "osftjob/teach-granite")
     assert "condition met" in waited.stdout

@@ -18,6 +18,7 @@ from kubetune_trainer.contract import CONTRACT_ENV
 pytestmark = pytest.mark.cluster
 
 DEFAULTS = "{imagePullPolicy: Always, template: {tolerations: [{key: gpu, operator: Exists}], labels: {team: platform}}}"
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 SERVER_SIDE = ("--server-side", "--field-manager=gitops")
 
 
@@ -48,6 +49,15 @@ def drift(namespace: Namespace, file: Path, *options: str) -> str:
     done = namespace.kubectl("diff", f"--filename={file}", *options, check=False)
     assert done.returncode in (0, 1), done.stderr
     return done.stdout
+
+
+def test_argo_cds_config_map_takes_the_patch(namespace: Namespace):
+    """As docs/gitops.md types it, in a namespace of the test's own."""
+    namespace.kubectl("create", "configmap", "argocd-cm", "--from-literal=url=https://argocd.example")
+    patch = yaml.safe_load((DEPLOY / "argocd/argocd-cm.yaml").read_text())
+    namespace.kubectl("patch", "configmap", "argocd-cm", f"--patch={json.dumps({'data': patch['data']})}")
+    there = json.loads(namespace.kubectl("get", "configmap", "argocd-cm", "-o", "json").stdout)["data"]
+    assert there == patch["data"] | {"url": "https://argocd.example"}
 
 
 @pytest.mark.parametrize("options", [(), SERVER_SIDE], ids=["client-side", "server-side"])

@@ -1,5 +1,6 @@
 """Every job below examples/ is valid and renders."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from kubetune.api import KINDS, parse_job
 from kubetune.render import AttemptPlan, RenderSettings, render_pytorchjob
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+PAGE = Path(__file__).parents[2] / "docs" / "examples.md"
 UID = "8a1f6c02-4f0e-4f7b-9d55-0c8c7a3a5e11"
 """An API server would give one; a file has none."""
 PROMOTED = "pvc://runs/earlier/attempt-1/hf"
@@ -27,9 +29,12 @@ def jobs() -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_the_gallery_is_whole():
-    assert {"sft-minimal.yaml", "osft-minimal.yaml", "osft-two-nodes-gpu.yaml", "sft-eight-gpus.yaml", "osft-s3.yaml"} <= {
-        name for name, _ in jobs()
-    }
+    """A folder for each thing, and a row of the page for each folder."""
+    folders = {path.name for path in EXAMPLES.iterdir() if path.is_dir()}
+    assert {"minimal", "two-nodes", "eight-gpus", "osft-chain", "s3", "hf", "kueue", "spot", "notebook", "cpu"} <= folders
+    assert folders == set(re.findall(r"^\| `([\w-]+)/`", PAGE.read_text(), re.MULTILINE))
+    assert {name.split("/")[0] for name, _ in jobs()} >= folders - {"ci", "notebook"}
+    assert [path.name for path in EXAMPLES.iterdir() if path.is_file()] == []
 
 
 @pytest.mark.parametrize(("name", "document"), jobs(), ids=[name for name, _ in jobs()])

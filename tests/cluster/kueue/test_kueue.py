@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from kubernetes import client
 from kueue_queues import QUEUE, Queues, owned_fields
 from operator_process import OperatorProcess
-from real_cluster import Job, Namespace, checkpoint, now, reached_end
+from real_cluster import Job, Namespace, checkpoint, failed, now, reached_end
 from waiting import until
 
+from kubetune.cli.app import kubetune
 from kubetune.cluster import FIELD_MANAGER, ClusterError
 from kubetune.controller.kubernetes_api import KubernetesApi, Request, connect
 from kubetune.controller.kueue import Kueue
@@ -30,6 +32,13 @@ def waits_with(job: Job, *said: str) -> None:
     )
     assert job.condition("Admitted")["status"] == "False"
     assert job.condition("Reconciling")["status"] == "True"
+
+
+def typed(namespace: Namespace, *words: str, code: int = 0) -> str:
+    """What kubetune says."""
+    done = CliRunner().invoke(kubetune, [*words, "--kubeconfig", str(namespace.kubeconfig), "-n", namespace.name])
+    assert done.exit_code == code, done.output
+    return done.stdout
 
 
 def test_one_is_admitted_the_others_wait_in_their_order(namespace: Namespace, queues: Queues, operator: OperatorProcess):
@@ -52,6 +61,14 @@ def test_one_is_admitted_the_others_wait_in_their_order(namespace: Namespace, qu
     status = second.wait("Succeeded")
     assert status["restarts"] == 0
     assert status["attempts"][0]["queued"] <= status["goodput"]["queued"] + 1
+    third.wait_attempt(1)
+    third.end(1, failed("DataError", "row 3: no role", code=2), code=2)
+    third.wait("Failed")
+    retry = f"kubetune retry sftjob/third -n {namespace.name}"
+    assert retry in typed(namespace, "explain", "third", code=1)
+    assert "from the beginning" in typed(namespace, "retry", "third")
+    third.wait_attempt(2)
+    assert third.condition("Admitted")["status"] == "True", "by the queue, as every attempt"
 
 
 def test_what_kueue_sets_is_kueues(namespace: Namespace, queues: Queues, operator: OperatorProcess):
@@ -80,6 +97,10 @@ def test_preempted_by_a_higher_priority_it_resumes_and_nothing_is_counted(
     urgent = queues.job("urgent", high=True)
     urgent.wait_attempt(1)
     waits_with(job, f"1st in queue {QUEUE}")
+    why = typed(namespace, "explain", "teach")
+    assert "waiting  Kueue has not admitted it yet: it waits for quota" in why
+    assert "attempt 1 was Preempted" in why
+    assert f"Kueue: 1st in queue {QUEUE}; " in why
     first, second = job.attempts
     assert (first["reason"], first["lastStep"]) == ("Preempted", 7)
     assert "Preempted to accommodate a workload" in first["message"]

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from kubetune.cli.app import kubetune
 
 ROOT = Path(__file__).parents[3]
-GOOD = ROOT / "examples" / "sft-minimal.yaml"
+GOOD = ROOT / "examples" / "minimal" / "sft.yaml"
 
 
 def run(command: str) -> int:

@@ -50,6 +50,13 @@ def test_get_prints_a_table_as_kubectl_does(there: FakeJobs):
     assert call("get", "sftjobs", "-A").stdout.splitlines()[0].startswith("NAMESPACE")
 
 
+def test_get_of_one_job_sketches_its_loss(there: FakeJobs):
+    there.jobs["OSFTJob", "ml", "teach"]["status"]["progress"]["losses"] = [4.0, 2.5, 1.5]
+    assert call("get", "teach").stdout.splitlines()[2:] == ["", "Loss   █▄▁ 4 to 1.5"]
+    assert "█▄▁" in call("get", "-o", "wide").stdout
+    assert "█" not in call("get").stdout + call("get", "teach", "-o", "name").stdout
+
+
 def test_get_prints_what_programs_read(there: FakeJobs):
     assert json.loads(call("get", "teach", "-o", "json").stdout)["metadata"]["name"] == "teach"
     assert [item["metadata"]["name"] for item in yaml.safe_load(call("get", "-o", "yaml").stdout)["items"]] == [
@@ -159,7 +166,16 @@ def test_ctrl_c_leaves_the_job_alone(there: FakeJobs, tmp_path: Path):
     there.script = [lambda _: None, interrupt]
     done = call("submit", str(file), "--watch")
     assert done.exit_code == 130
-    assert "sftjob/new goes on; follow it: kubetune logs -f sftjob/new" in done.stderr
+    assert "The job goes on; follow it: kubetune logs -f sftjob/new" in done.stderr
+
+
+def test_what_is_to_be_typed_next_names_the_namespace_that_was_said(there: FakeJobs, tmp_path: Path):
+    assert "kubetune logs -f sftjob/old`" in call("retry", "old").stdout
+    assert "kubetune resume osftjob/teach -n ml`" in call("suspend", "teach", "-n", "ml").stdout
+    file = tmp_path / "job.yaml"
+    document = {key: value for key, value in job("new").items() if key != "status"}
+    file.write_text(yaml.safe_dump(document | {"metadata": {"name": "new", "namespace": "other"}}))
+    assert "kubetune logs -f sftjob/new -n other" in call("submit", str(file)).stderr
 
 
 def test_an_invalid_file_names_field_value_and_remedy(there: FakeJobs, tmp_path: Path):

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
+from fake_jobs import FakeJobs
+from fake_jobs import job as fake_job
 
 from kubetune.cli.app import kubetune
 from kubetune_trainer.checkpoints.ledger import Ledger
@@ -19,6 +21,7 @@ RECORDED = Path(__file__).parents[1] / "report" / "recorded"
 @pytest.fixture
 def state(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "nowhere"))
     return Path(shutil.copytree(RECORDED, tmp_path / ".kubetune")).relative_to(tmp_path)
 
 
@@ -125,7 +128,47 @@ def test_an_output_in_a_store_has_no_files_here(state):
 def test_a_job_that_is_known_by_its_status_alone(state):
     job = (state / "resources/osftjob/default/teach.json").read_text()
     assert "pvc://runs/" in run("checkpoints", "-", text=job).stdout
-    assert "name it by --output-dir" in run("checkpoints", "-", "--verify", text=job, code=2).stderr
+    said = run("checkpoints", "-", "--verify", text=job, code=2).stderr
+    assert "none of this job is here; they are in pvc://runs/default-teach-" in said
+    assert "name it by --output-dir" in said
+
+
+@pytest.fixture
+def cluster(state, monkeypatch):
+    """That has the recorded job in the namespace `ml`, and another one of the name `other`."""
+    there = json.loads((state / "resources/osftjob/default/teach.json").read_text())
+    there["metadata"]["namespace"] = "ml"
+    there["status"]["progress"]["losses"] = [6.0, 3.0, 1.5]
+    jobs = FakeJobs(there, fake_job("other", phase="Pending"))
+    monkeypatch.setattr("kubetune.client.client.remote_jobs", lambda *_: jobs)
+    return jobs
+
+
+def test_a_job_that_was_not_run_here_is_asked_for_on_the_cluster(cluster):
+    said = run("report", "other").stderr
+    assert "Pending" in said
+    assert "Curves, stages and the ledger are in pvc://runs/ml-other-" in said
+    assert "SFTJob in namespace ml" in Path("other-report.html").read_text()
+    assert run("checkpoints", "sftjob/other").stdout == "No checkpoint was told of yet.\n"
+
+
+def test_a_cluster_that_is_named_is_asked_before_what_is_here(cluster, directory):
+    said = run("report", "teach", "-n", "ml", "--context", "prod").stderr
+    assert "Loss █▃▁ 6 to 1.5" in said
+    assert "Made of the status alone" in said
+    assert "pvc://runs/" in run("checkpoints", "teach", "-n", "ml", "--context", "prod").stdout
+    refused = run("checkpoints", "teach", "-n", "ml", "--context", "prod", "--copy-out", "last", "x", code=2).stderr
+    assert "name it by --output-dir" in refused
+    whole = run("report", "teach", "-n", "ml", "--context", "prod", "-o", "whole.html", "--output-dir", directory).stderr
+    assert "Made of the status alone" not in whole
+    assert "Loss by step" in Path("whole.html").read_text()
+
+
+def test_a_name_that_neither_has_is_told_of_both(cluster):
+    said = run("report", "othr", code=2).stderr
+    assert "there is no job 'othr' in namespace default of .kubetune" in said
+    assert "On a cluster: there is no othr in namespace ml; did you mean sftjob/other?" in said
+    assert "On a cluster" not in run("report", "othr", "--local", code=2).stderr
 
 
 @pytest.fixture

@@ -234,7 +234,7 @@ def test_progress_is_shown_on_standard_error(quick, capsys: pytest.CaptureFixtur
     c.wait("teach", progress=True)
     said = capsys.readouterr()
     assert said.out == ""
-    assert "kubetune logs sftjob/teach --attempt 1" in said.err
+    assert "kubetune logs sftjob/teach -n ml --attempt 1" in said.err
     assert "step 3/9" in said.err
     assert "Succeeded" in said.err
 

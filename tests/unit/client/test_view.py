@@ -40,6 +40,17 @@ def test_a_row_says_what_the_printer_columns_say():
     assert (wide["NAMESPACE"], wide["REASON"], wide["TOKENS/S"], wide["CHECKPOINT"]) == ("ml", "Running", "12,346", "")
 
 
+def test_the_loss_is_sketched_and_of_which_attempt_it_is():
+    learns = job(phase="Running", progress={"step": 3, "loss": 1.0, "losses": [3, 2, 1]}, attempts=[attempt(1)])
+    assert cells(learns, wide=True)["CURVE"] == "█▅▁"
+    assert "loss:        █▅▁ 3 to 1\n" in text_of_job(learns) + "\n"
+    learns["status"]["attempts"].append(attempt(2))
+    assert "3 to 1 (attempt 2)" in html_of_job(learns)
+    learns["status"]["progress"]["losses"] = [3]
+    assert cells(learns, wide=True)["CURVE"] == ""
+    assert "loss:        1\n" in text_of_job(learns)
+
+
 def test_a_job_that_nobody_has_looked_at_is_pending():
     shown = cells(job())
     assert (shown["PHASE"], shown["PROGRESS"], shown["ETA"]) == ("Pending", "", "")

@@ -11,7 +11,7 @@ from kubetune.controller.bounds import MAX_OWN_BYTES, MAX_STATUS_BYTES, bounded,
 from kubetune.controller.decision import AttemptEnd, Decision
 from kubetune.controller.status import next_status
 from kubetune_trainer.api_report import apply_body
-from kubetune_trainer.contract import MAX_CHECKPOINTS, MAX_STAGE, MAX_URI, FailureClass, JobIdentity, Progress, Report
+from kubetune_trainer.contract import MAX_CHECKPOINTS, MAX_LOSSES, MAX_STAGE, MAX_URI, FailureClass, JobIdentity, Progress, Report
 
 TEXTS = st.text(max_size=300)
 
@@ -109,8 +109,10 @@ def test_no_status_is_too_large_whatever_was_said(attempts, failure, checkpoints
     own = next_status(observed, decision, at(9))
     assert own_bytes(own) < MAX_OWN_BYTES
     assert own.attempts[-1].number == live.number, "the count goes on from here"
-    numbers = dict.fromkeys(set(Progress.model_fields) - {"percent", "updated_time", "stage"}, 2**62)
-    progress = Progress(**numbers, percent=99.99, updated_time=NOW, stage="𝄞" * MAX_STAGE)
+    numbers = dict.fromkeys(set(Progress.model_fields) - {"percent", "updated_time", "stage", "losses"}, 2**62)
+    progress = Progress(
+        **numbers, percent=99.99, updated_time=NOW, stage="𝄞" * MAX_STAGE, losses=(-2.2250738585072014e-308,) * MAX_LOSSES
+    )
     job = JobIdentity(kind="SFTJob", namespace="default", name="teach", uid="u", spec_hash="0")
     trainers = apply_body(job, Report(attempt=1, progress=progress, checkpoints=checkpoints))["status"]
     whole = own.to_dict() | trainers

@@ -11,7 +11,7 @@ from kubetune.explain.failures import ADVICE
 from kubetune_trainer.contract import FailureClass
 
 
-def failed(kind: str, **more: Any) -> dict[str, Any]:
+def failed(kind: str, attempts: list[dict[str, Any]] | None = None, **more: Any) -> dict[str, Any]:
     failure = {
         "class": kind,
         "reason": kind,
@@ -24,7 +24,7 @@ def failed(kind: str, **more: Any) -> dict[str, Any]:
         "Failed",
         conditions=[condition("Failed", "True", kind, "what went wrong (backoffLimit 3 is used up (3 restarts))")],
         failure=failure,
-        attempts=[attempt(ended=ago(minutes=3), reason=kind, lastStep=12)],
+        attempts=attempts or [attempt(ended=ago(minutes=3), reason=kind, lastStep=12)],
         completionTime=ago(minutes=3),
     )
 
@@ -33,6 +33,11 @@ def test_there_is_advice_for_every_class_and_the_page_has_them_all() -> None:
     assert set(ADVICE) == set(FailureClass)
     page = Path("docs/failures.md").read_text()
     assert [each for each in FailureClass if each.value not in page] == []
+
+
+def test_an_attempt_that_did_no_step_ended_before_the_first_one() -> None:
+    first = found(failed("DataError", attempts=[attempt(ended=ago(minutes=3), reason="DataError", lastStep=0)]))[0]
+    assert "attempt 1 ended 3 min ago, before its first step" in first.evidence
 
 
 @pytest.mark.parametrize("kind", [each.value for each in FailureClass])

@@ -84,7 +84,7 @@ def test_the_same_failure_again_and_again() -> None:
     assert findings[0].evidence == ("last steps of these attempts: 7, 7, 7", "the last one: m3")
 
 
-@pytest.mark.parametrize(("training", "lost", "told"), [(100, 60, True), (1000, 60, False), (0, 0, False)])
+@pytest.mark.parametrize(("training", "lost", "told"), [(200, 130, True), (2000, 130, False), (0, 1, False), (0, 0, False)])
 def test_work_that_was_lost(training: int, lost: int, told: bool) -> None:
     goodput = {"queued": 1, "training": training, "lost": lost, "waiting": 2}
     assert ("LostWork" in reasons(found(running(goodput=goodput)))) == told

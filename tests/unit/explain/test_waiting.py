@@ -69,7 +69,15 @@ def test_a_suspended_job_says_from_where_it_will_go_on() -> None:
     (first,) = found(stopped)
     assert first.reason == "Suspended"
     assert "the last verified state is of step 9: pvc://o/a/full_state/step_9" in first.evidence
-    assert first.command == ('kubectl patch sftjob/teach --type=merge -p \'{"spec":{"runPolicy":{"suspend":false}}}\' -n research')
+    assert first.command == "kubetune resume sftjob/teach -n research"
+
+
+def test_a_job_that_ran_and_is_queued_again_says_what_took_its_place() -> None:
+    over = attempt(ended=ago(minutes=31), reason="Preempted", message="taken back by Kueue: Preempted to accommodate a workload")
+    again = attempt(2, started=ago(minutes=30))
+    (first,) = found(job("Queued", spec={"queueName": "gpus"}, attempts=[over, again]))
+    said = "attempt 1 was Preempted 31 min ago: taken back by Kueue: Preempted to accommodate a workload"
+    assert first.evidence == (said, "attempt 2 has been queued for 30 min")
 
 
 def test_kueues_own_word_goes_before_the_conditions() -> None:

@@ -50,6 +50,15 @@ def test_a_job_without_any_status_progresses():
     assert health({"metadata": {"generation": 1}})[0] == "Progressing"
 
 
+def test_the_application_does_as_the_page_says():
+    """Argo CD itself is not to be had here: this is what docs/gitops.md says of its fields."""
+    application = yaml.safe_load((ARGOCD.parents[1] / "examples/gitops/argocd/jobs.yaml").read_text())
+    source, policy = application["spec"]["source"], application["spec"]["syncPolicy"]
+    assert (ARGOCD.parents[1] / "examples/gitops" / source["path"] / "kustomization.yaml").is_file()
+    assert policy["automated"] == {"selfHeal": True, "prune": False}
+    assert policy["syncOptions"] == ["ServerSideApply=true"], "and none that deletes a job whose change is refused"
+
+
 def test_the_config_map_holds_the_same_script_for_each_kind():
     patch = yaml.safe_load((ARGOCD / "argocd-cm.yaml").read_text())
     assert patch["metadata"] == {"name": "argocd-cm", "namespace": "argocd"}

@@ -1,8 +1,7 @@
-"""Every command that the documents tell a reader to type was typed by a test, or says which test or make target does the same."""
+"""Sessions of the documents are typed by a test, or say which test or make target does the same; their jobs are valid."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import documented
@@ -15,56 +14,6 @@ from kubetune.api import parse_job
 ROOT = documented.ROOT
 SESSIONS = [block for page in pages() for block in blocks(page) if block.is_session]
 OFFLINE = sorted({block.page for block in SESSIONS if block.mark == "run"})
-
-BY_LINE = {
-    r"make [a-z0-9-]+": "",
-    r"\.venv/bin/pytest .*?(tests/\S+)": "",
-    r"\.venv/bin/python tests/support/tiny\.py ": "tests/integration/test_documented_training.py",
-    r"\.venv/bin/kubetune run ": "tests/integration/test_two_nodes.py",
-    r"\.venv/bin/kubetune init": "tests/unit/cli/test_init.py",
-    r"\.venv/bin/kubetune explain ": "tests/unit/cli/test_explain.py",
-    r"\.venv/bin/kubetune estimate ": "tests/unit/cli/test_estimate.py",
-    r"(\.venv/bin/)?kubetune (report|checkpoints) ": "tests/unit/cli/test_report_commands.py",
-    r"\.venv/bin/python -m kubetune\.controller ": "tests/cluster/test_demonstration.py",
-    r"export KUBECONFIG=": "tests/cluster/test_demonstration.py",
-    r"kubectl (apply -f examples/kueue|get sftjob)": "tests/cluster/kueue/test_kueue.py",
-    r"kubectl patch configmap argocd-cm ": "tests/unit/project/test_argocd.py",
-    r"helm (un)?install |kubectl (-n kubetune-system rollout|delete crd) ": "tests/cluster/chart/test_release.py",
-    r"kubectl (apply|get|wait) ": "tests/cluster/test_demonstration.py",
-    r"python -m kubetune_trainer\.checkpoints\.ledger ": "tests/integration/test_documented_training.py",
-    r"python -m kubetune_trainer\.training_hub ": "tests/unit/trainer/test_training_hub.py",
-    r"apt-get install ": "make e2e",
-}
-"""Commands of the older pages, a line each: what a command begins with, and who types the like; "": the command says it itself."""
-
-LINES = (
-    "README",
-    "CONTRIBUTING",
-    *(
-        f"docs/{name}"
-        for name in [
-            "chaos",
-            "checkpoints",
-            "cluster",
-            "data",
-            "extending",
-            "failures",
-            "helm",
-            "kueue",
-            "library",
-            "marathon",
-            "nodes",
-            "recovery",
-            "security",
-            "status",
-            "storage",
-            "tracking",
-            "traps",
-            "validation",
-        ]
-    ),
-)
-PROGRAMS = re.compile(r"(\.venv/|make |kubectl |helm |pip |docker |python |apt-get |export |kubetune )")
 
 
 def test_there_are_sessions_and_some_are_typed() -> None:
@@ -88,41 +37,6 @@ def test_a_session_says_what_becomes_of_it(block: Block) -> None:
 def test_what_needs_nothing_does_what_the_page_says(page: str, tmp_path: Path) -> None:
     sessions = [block for block in SESSIONS if block.page == page and block.mark == "run"]
     assert type_out(sessions, tmp_path) == []
-
-
-def indented(page: str) -> list[str]:
-    """The commands among a page's indented lines."""
-    text = re.sub(r"^```.*?^```$", "", (ROOT / f"{page}.md").read_text(), flags=re.MULTILINE | re.DOTALL)
-    lines = (re.sub(r"\s+#.*| &$", "", line).strip().removeprefix("$ ") for line in text.splitlines() if line.startswith("    "))
-    return [line for line in lines if PROGRAMS.match(line)]
-
-
-def who(command: str) -> str | None:
-    """What types it, or the like; None: nobody is named."""
-    rule = next((rule for rule in BY_LINE if re.match(rule, command)), None)
-    found = re.match(rule, command) if rule else None
-    return (BY_LINE[rule] or (found[1] if found.groups() else found[0])) if rule and found else None
-
-
-@pytest.mark.parametrize("page", LINES)
-def test_each_line_of_the_older_pages_is_typed_by_somebody(page: str) -> None:
-    unknown = [command for command in indented(page) if who(command) is None]
-    assert [command for command in unknown if not (page == "README" and command.startswith(".venv/bin/kubetune "))] == []
-    assert [name for name in map(who, indented(page)) if name and not exists(name.rstrip("/"))] == []
-
-
-def test_no_rule_is_left_over() -> None:
-    commands = [command for page in LINES for command in indented(page)]
-    rules = [rule for rule, named in BY_LINE.items() if not named or exists(named)]
-    assert [rule for rule in rules if not any(re.match(rule, command) for command in commands)] == []
-
-
-def test_the_readmes_other_commands(tmp_path: Path) -> None:
-    (tmp_path / "job.yaml").write_text((ROOT / "examples" / "cpu" / "sft-two-nodes.yaml").read_text())
-    typed = [command for command in indented("README") if who(command) is None]
-    assert len(typed) >= 2
-    session = Block("README.md", 0, "console", "run", "".join(f"$ {command}\n" for command in typed))
-    assert type_out([session], tmp_path) == []
 
 
 def test_the_jobs_of_the_documents_are_valid() -> None:

@@ -10,8 +10,10 @@ import messages
 import pytest
 import reference_crd
 import reference_pages
+import reference_sdk
 import variables
 
+from kubetune import client
 from kubetune.cli.app import kubetune
 from kubetune.controller.__main__ import parser
 from kubetune_trainer.contract import CLASS_MEANINGS, EXIT_MEANINGS, ExitCode, FailureClass
@@ -54,6 +56,15 @@ def test_the_operators_page_is_the_same_whatever_is_set_here(monkeypatch: pytest
     page = reference_pages.operator_options()
     monkeypatch.setenv("KUBETUNE_TRAINER_IMAGE", "mine:1")
     assert reference_pages.operator_options() == page
+
+
+def test_every_public_name_of_the_client_is_on_its_page() -> None:
+    page = reference_sdk.page()
+    missing = [name for name in client.__all__ if name not in page]
+    missing += [name for kind in (client.Client, client.JobHandle) for name in reference_sdk.public(kind) if name not in page]
+    assert missing == []
+    assert "def wait" not in page
+    assert "wait(\n    job: Named,\n    *,\n    timeout: float | None = None," in page
 
 
 def test_every_command_and_option_is_on_its_page() -> None:

@@ -34,7 +34,7 @@ def test_no_page_loads_anything_from_another_host(tmp_path: Path) -> None:
     pages = [page for page in site.rglob("*.html") if "examples" not in page.parts]
     assert len(pages) > 50
     assert {str(page): LOADED.findall(page.read_text()) for page in pages if LOADED.search(page.read_text())} == {}
-    assert (site / "examples" / "osft-minimal.yaml").read_text() == (ROOT / "examples" / "osft-minimal.yaml").read_text()
+    assert (site / "examples" / "minimal" / "osft.yaml").read_text() == (ROOT / "examples" / "minimal" / "osft.yaml").read_text()
 
 
 def small(directory: Path, text: str) -> Path:
@@ -44,7 +44,7 @@ def small(directory: Path, text: str) -> Path:
         (pages / target).parent.mkdir(parents=True, exist_ok=True)
         (pages / target).write_text("# C\n")
     (pages / "index.md").write_text(f"# A\n\n{text}\n")
-    (pages / "b.md").write_text("# B\n\n[a](index.md#a), [e](../examples/osft-minimal.yaml)\n")
+    (pages / "b.md").write_text("# B\n\n[a](index.md#a), [e](../examples/minimal/osft.yaml)\n")
     return built(directory / "site", docs_dir=str(pages), nav=None)
 
 

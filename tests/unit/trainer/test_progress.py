@@ -7,10 +7,11 @@ import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from scripted import ScriptedBackend
 
 from kubetune_trainer.backends.base import BackendRun, StepMetrics
-from kubetune_trainer.contract import MAX_STAGE
+from kubetune_trainer.contract import MAX_LOSSES, MAX_STAGE
 from kubetune_trainer.progress import MetricsReader, before_first_step, progress_of, total_steps
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -134,6 +135,28 @@ def test_what_cannot_be_known_is_left_out():
     assert (one.percent, one.eta_seconds, one.loss, one.tokens_per_second, one.total_steps) == (None, None, None, None, None)
     assert one.updated_time == NOW
     one.to_json()  # which refuses NaN
+
+
+def test_the_curve_is_the_losses_until_there_are_many_and_then_their_means():
+    few = progress_of([metrics(step, loss=5 - step) for step in (1, 2, 3)], 10, NOW)
+    many = progress_of([metrics(step, loss=10_000 - step) for step in range(10_000)], 10_000, NOW)
+
+    assert few is not None
+    assert few.losses == (4, 3, 2)
+    assert many is not None
+    assert many.losses is not None
+    assert len(many.losses) == MAX_LOSSES
+    assert many.losses[0] == pytest.approx(9844, abs=3)  # of the first 312 steps
+    assert sorted(many.losses, reverse=True) == list(many.losses)
+
+
+def test_the_curve_leaves_out_what_is_not_finite():
+    losses = (math.nan, 3.0, math.inf, 1.23456)
+    progress = progress_of([metrics(step, loss=loss) for step, loss in enumerate(losses, 1)], 10, NOW)
+
+    assert progress is not None
+    assert progress.losses == (3.0, 1.235)
+    assert progress_of([metrics(1, loss=math.nan)], 10, NOW).losses is None  # type: ignore[union-attr]
 
 
 def test_a_clock_that_goes_back_gives_no_negative_eta():

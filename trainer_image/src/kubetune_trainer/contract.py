@@ -40,6 +40,9 @@ MAX_URI = 2048
 """Characters of a URI. A job's output has at most 1024, and what is written below it adds some hundred."""
 
 MAX_STAGE = 200
+MAX_LOSSES = 32
+"""Of the curve in a report: a line of text has room for as many."""
+
 """Characters of what is being done before the first step."""
 
 MAX_URI_BYTES = 16 * 1024
@@ -310,6 +313,11 @@ class Progress(Message):
     samples_per_second: float | None = Field(default=None, description="Samples a second over all ranks, last step.")
     eta_seconds: int | None = Field(default=None, ge=0, description="Seconds until the last step at this attempt's pace.")
     updated_time: datetime | None = Field(default=None, description="When the step was logged.")
+    losses: tuple[float, ...] | None = Field(
+        default=None,
+        max_length=MAX_LOSSES,
+        description="The loss over this attempt's steps so far, for a sketch: the means of stretches of the same length, in order.",
+    )
     stage: str | None = Field(
         default=None,
         max_length=MAX_STAGE,

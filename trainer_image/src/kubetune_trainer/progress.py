@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from kubetune_trainer.backends.base import StepMetrics
-from kubetune_trainer.contract import MAX_STAGE, Progress
+from kubetune_trainer.contract import MAX_LOSSES, MAX_STAGE, Progress
+from kubetune_trainer.curve import mean, stretches
 
 logger = logging.getLogger(__name__)
+
+STEPS_OF_A_STRETCH = 64
 
 
 class MetricsReader:
@@ -86,7 +89,15 @@ def progress_of(steps: Sequence[StepMetrics], total: int | None, now: datetime) 
         samples_per_second=finite(last.samples_per_second),
         eta_seconds=_eta(steps, total),
         updated_time=last.time or now,
+        losses=losses_of(steps),
     )
+
+
+def losses_of(steps: Sequence[StepMetrics]) -> tuple[float, ...] | None:
+    """The curve so far in a few means; of a long stretch some steps stand for all, so that a look costs the same at any length."""
+    pieces = (steps[begin : end : max(1, (end - begin) // STEPS_OF_A_STRETCH)] for begin, end in stretches(len(steps), MAX_LOSSES))
+    means = (mean([step.loss for step in piece if step.loss is not None]) for piece in pieces)
+    return tuple(float(f"{each:.4g}") for each in means if each is not None) or None
 
 
 def before_first_step(stage: str, step: int, total: int | None) -> Progress:

@@ -45,7 +45,7 @@ def list_checkpoints(target: Target, output: str, *, verify: bool) -> int:
     material = material_of(target)
     told = fates(material.ledger.entries, material.pointer) or of_status(material.status.checkpoints)
     directory = files_of(target, material, "--verify") if verify else material.directory
-    rows = [row_of(fate, directory, in_store(target), verify=verify) for fate in told]
+    rows = [row_of(fate, directory, target.in_store, verify=verify) for fate in told]
     if output == "table":
         click.echo(table(rows) if rows else "No checkpoint was told of yet.")
     else:
@@ -76,17 +76,13 @@ def row_of(fate: Fate, directory: Path | None, stored: bool, *, verify: bool) ->
     return Row(fate, problems(fate, directory) if verify else None, gone=not stored and not there(fate, directory))
 
 
-def in_store(target: Target) -> bool:
-    """Whether the checkpoints are in an object store, where this command does not look."""
-    return target.job is not None and str(target.job["spec"]["output"]["uri"]).startswith("s3://")
-
-
 def files_of(target: Target, material: Material, option: str) -> Path:
     """Raises UserError: there are no files that could be read."""
-    if in_store(target):
+    if target.in_store:
         raise UserError(f"{target.name}: {option} reads files, and the output is an object store; fetch the checkpoint first")
     if material.directory is None:
-        raise UserError(f"{target.name}: {option} reads files, and no directory of the job is known; name it by --output-dir")
+        where = f"; they are in {target.elsewhere}" if target.elsewhere else ""
+        raise UserError(f"{target.name}: {option} reads files, and none of this job is here{where}: name it by --output-dir")
     return material.directory
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from kubetune.api import InvalidJob
 from kubetune.cli.errors import UserError
 from kubetune.cli.offline import invalid
-from kubetune.client import Client, ClientError
+from kubetune.client import Client, ClientError, JobHandle
 
 INTERRUPTED = 130
 
@@ -29,6 +29,12 @@ def client_of(
     if not Path(state_dir).is_dir():
         raise UserError(f"--state-dir {state_dir} does not exist; `kubetune run` makes it, or name the one that it made")
     return Client.local(state_dir, namespace=namespace or "default")
+
+
+def typed(client: Client, job: JobHandle, namespace: str | None = None) -> str:
+    """The job as it is typed after another command. `namespace`: what was said for this one, and has to be said again."""
+    elsewhere = namespace is not None or job.namespace != client.namespace
+    return f"{job} -n {job.namespace}" if elsewhere else str(job)
 
 
 def exit_code(command: Callable[[], int], source: str = "job") -> int:

@@ -14,8 +14,8 @@ import yaml
 from kubetune.cli.documents import read_job
 from kubetune.cli.errors import UserError
 from kubetune.cli.model_shape import bound, find_shape, quantity
-from kubetune.cli.news import size
 from kubetune.cli.offline import parse
+from kubetune.display.news import size
 from kubetune.estimate import Assumptions, Estimate, Figure, estimate
 from kubetune.estimate.figures import BASES, SUMMED, total
 

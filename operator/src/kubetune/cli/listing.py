@@ -15,7 +15,7 @@ from kubetune.api.status import Phase
 from kubetune.cli.connecting import client_of, exit_code
 from kubetune.cli.errors import UserError
 from kubetune.client import Client, JobHandle
-from kubetune.client.columns import Column, Row, columns, row_of
+from kubetune.client.columns import Column, Row, columns, curve_of, row_of
 from kubetune.client.targets import KINDS, is_kind
 from kubetune.cluster import Manifest
 
@@ -35,6 +35,8 @@ def get_jobs(names: Sequence[str], *, all_namespaces: bool, output: str, **where
             return 0
         if len(found) == 1 == len(names) and not is_kind(names[0]):
             print_one(found[0], output)
+            if output in ("table", "wide") and (loss := curve_of(row_of(found[0].manifest))):
+                click.echo(f"\nLoss{GAP}{loss}")
         else:
             print_all(found, output, namespaces=all_namespaces)
         return 0

@@ -15,11 +15,11 @@ from kubetune.api.documents import as_json
 from kubetune.cli.documents import JobFile, read_job
 from kubetune.cli.errors import UserError, as_user_error
 from kubetune.cli.offline import parse
-from kubetune.cli.preflight import notes, problems
 from kubetune.cli.session import Session
-from kubetune.cli.settings import render_settings
 from kubetune.cluster import Manifest
 from kubetune.local.loop import JobKey
+from kubetune.local.preflight import notes, problems
+from kubetune.local.settings import render_settings
 from kubetune.local.state import JobLockedError, StateDir
 from kubetune.local.volumes import bind_claim, bind_configmap, write_configmap
 

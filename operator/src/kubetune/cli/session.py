@@ -17,14 +17,14 @@ import yaml
 from kubetune.api import Job, parse_status
 from kubetune.api.status import Phase
 from kubetune.cli.errors import UserError, as_user_error
-from kubetune.cli.news import Line
-from kubetune.cli.progress import Bar, Display, Lines
-from kubetune.cli.settings import controller_settings, render_settings
 from kubetune.cli.summary import advice, last_state, rows
 from kubetune.cli.target import directory_of
 from kubetune.cluster import ClusterError, Manifest
+from kubetune.display.live import Bar, Display, Lines
+from kubetune.display.news import Line
 from kubetune.local.cluster import LocalCluster, utc_now
 from kubetune.local.loop import JobKey, JobLoop
+from kubetune.local.settings import controller_settings, render_settings
 from kubetune.local.state import StateDir
 from kubetune.local.takeup import AlreadySucceededError, SpecChangedError, interrupted, new_job, take_up
 from kubetune.render.paths import path_in_pod

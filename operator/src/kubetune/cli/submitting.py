@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 import click
 
 from kubetune.api import Phase
-from kubetune.cli.connecting import INTERRUPTED, client_of, exit_code
+from kubetune.cli.connecting import INTERRUPTED, client_of, exit_code, typed
 from kubetune.cli.errors import UserError
 from kubetune.cli.listing import print_one
 from kubetune.cli.run import Options, run_file
@@ -22,19 +22,21 @@ def submit_file(file: str, *, watch: bool, output: str, **where: Any) -> int:
     if where["local"]:
         return run_here(file, output, where)
     source = "standard input" if file == "-" else file
-    job: list[JobHandle] = []
+    named = ""
 
     def act() -> int:
+        nonlocal named
         client = client_of(**where)
-        job.append(client.submit(file if file != "-" else "/dev/stdin"))
+        job = client.submit(file if file != "-" else "/dev/stdin")
+        named = typed(client, job, where["namespace"])
         if not watch:
-            print_submitted(job[0], output)
+            print_submitted(job, output, named)
             return 0
-        return watched(client, job[0], output)
+        return watched(client, job, output, named)
 
     code = exit_code(act, source)
-    if code == INTERRUPTED and job:
-        click.echo(f"{job[0]} goes on; follow it: kubetune logs -f {job[0]}; end it: kubetune delete {job[0]}", err=True)
+    if code == INTERRUPTED and named:
+        click.echo(f"The job goes on; follow it: kubetune logs -f {named}; end it: kubetune delete {named}", err=True)
     return code
 
 
@@ -45,22 +47,22 @@ def run_here(file: str, output: str, where: dict[str, Any]) -> int:
     return run_file(Options(file, state_dir=where["state_dir"], output=cast("Literal['table', 'json', 'yaml']", output)))
 
 
-def print_submitted(job: JobHandle, output: str) -> None:
+def print_submitted(job: JobHandle, output: str, named: str) -> None:
     if output != "table":
         return print_one(job, output)
     seen = job.seen_status.observed_generation not in (None, -1)
     said = f"was there already ({job.phase})" if seen else f"submitted to namespace {job.namespace}"
     click.echo(f"{job} {said}")
-    click.echo(f"Follow it: kubetune logs -f {job}", err=True)
+    click.echo(f"Follow it: kubetune logs -f {named}", err=True)
     return None
 
 
-def watched(client: Client, job: JobHandle, output: str) -> int:
+def watched(client: Client, job: JobHandle, output: str, named: str) -> int:
     """To its end, which is told."""
     job = client.wait(job, progress=True, raise_on_failure=False)
     status, to_stderr = job.seen_status, output != "table"
     if not to_stderr or sys.stderr.isatty() or status.phase is not Phase.SUCCEEDED:
-        for label, text in rows(job.manifest, status, str):
+        for label, text in rows(job.manifest, status, str, (status.progress.losses if status.progress else None) or ()):
             if label != "Checkpoint":  # its place is its URI, which the next row says
                 click.echo(f"{label or 'Checkpoint':<12}{text}", err=to_stderr)
     if to_stderr:
@@ -70,5 +72,5 @@ def watched(client: Client, job: JobHandle, output: str) -> int:
     failure = status.failure
     if failure and failure.log_tail:
         click.echo("\nThe end of the log:\n" + failure.log_tail.rstrip(), err=True)
-    click.echo(f"\nMend that, then: kubetune retry {job}", err=True)
+    click.echo(f"\nMend that, then: kubetune retry {named}", err=True)
     return UserError.exit_code if failure and failure.failure_class.value in NOT_RETRIED else 1

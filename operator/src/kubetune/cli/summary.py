@@ -6,12 +6,11 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from math import isfinite
 
 from kubetune.api.status import JobStatus, Phase
-from kubetune.cli.news import clock, size
 from kubetune.cluster import Manifest
-from kubetune.report import sketch
+from kubetune.display.news import clock, size
+from kubetune.report import curve
 from kubetune_trainer.contract import Checkpoint
 
 Rows = list[tuple[str, str]]
@@ -49,12 +48,6 @@ def facts(status: JobStatus) -> Iterator[tuple[str, str]]:
         failure = status.failure
         place = f" in {failure.pod}" if failure.pod else ""
         yield "Failure", f"{failure.failure_class.value}{place}: {failure.message}"
-
-
-def curve(losses: Sequence[float | None]) -> str:
-    """Empty where there is none: a curve needs two points."""
-    finite = [loss for loss in losses if loss is not None and isfinite(loss)]
-    return f"{sketch(losses)} {finite[0]:.4g} to {finite[-1]:.4g}" if len(finite) > 1 else ""
 
 
 def advice(path: str) -> str:

@@ -1,13 +1,15 @@
-"""What `report` and `checkpoints` are pointed at: a directory, a job of the embedded cluster, a resource as kubectl prints it."""
+"""What `report` and `checkpoints` are pointed at: a directory, a job of the embedded cluster or of a real one, a resource."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kubetune.api import InvalidJob, parse_job
+from kubetune.api import InvalidJob, Job, parse_job
 from kubetune.api.identity import output_subdir
 from kubetune.cli.documents import read_job
 from kubetune.cli.errors import UserError
@@ -21,6 +23,26 @@ NODE = "node-0"
 
 
 @dataclass(frozen=True)
+class Where:
+    """Where a job is looked for: in the state directory, and then on the cluster that kubectl would ask."""
+
+    state_dir: str = ".kubetune"
+    namespace: str | None = None
+    local: bool = False
+    kubeconfig: str | None = None
+    context: str | None = None
+
+    @property
+    def root(self) -> Path:
+        return Path(self.state_dir)
+
+    @property
+    def here(self) -> bool:
+        """Whether the state directory is asked: a cluster that is named is meant."""
+        return not (self.kubeconfig or self.context)
+
+
+@dataclass(frozen=True)
 class Target:
     """`directory`: None where none is known, or nothing was written yet."""
 
@@ -28,16 +50,31 @@ class Target:
     job: Manifest | None = None
     directory: Path | None = None
 
+    @property
+    def in_store(self) -> bool:
+        """Whether the checkpoints are in an object store, where these commands do not look."""
+        return self.job is not None and str(self.job["spec"]["output"]["uri"]).startswith("s3://")
 
-def find_target(text: str, state_dir: str, namespace: str, given_dir: str | None) -> Target:
+    @property
+    def elsewhere(self) -> str:
+        """Where the files of a job lie of which the resource alone is known; empty for others."""
+        if self.job is None or self.directory is not None:
+            return ""
+        output = str(self.job["spec"]["output"]["uri"])
+        with suppress(InvalidJob):
+            return f"{output.rstrip('/')}/{output_subdir(parsed(self.job))}"
+        return output
+
+
+def find_target(text: str, where: Where, given_dir: str | None) -> Target:
     """Raises UserError: there is no such thing, with what there is."""
     given = checked(Path(given_dir), "--output-dir") if given_dir else None
     path = Path(text)
     if text == "-" or path.is_file():
-        return of_file(text, state_dir, given)
+        return of_file(text, where, given)
     if path.is_dir():
         return of_directory(path, given)
-    return of_name(text, Path(state_dir), namespace, given)
+    return of_name(text, where, given)
 
 
 def of_directory(path: Path, given: Path | None) -> Target:
@@ -57,30 +94,50 @@ def checked(path: Path, named: str) -> Path:
     return path
 
 
-def of_file(text: str, state_dir: str, given: Path | None) -> Target:
-    """A resource with its status, as `kubectl get -o yaml` prints it; or a job file, whose job was run here."""
+def of_file(text: str, where: Where, given: Path | None) -> Target:
+    """A resource with its status, as `kubectl get -o yaml` prints it; or a job file, whose job is looked for."""
     job = read_job(text).job
     metadata = job.get("metadata") or {}
     if metadata.get("uid"):
         return Target(metadata["name"], job, given)
-    kind, namespace = str(job.get("kind", "")).lower(), metadata.get("namespace", "default")
-    return of_name(f"{kind}/{metadata.get('name', '')}", Path(state_dir), namespace, given)
+    named = where if where.namespace else replace(where, namespace=metadata.get("namespace"))
+    return of_name(f"{str(job.get('kind', '')).lower()}/{metadata.get('name', '')}", named, given)
 
 
-def of_name(text: str, root: Path, namespace: str, given: Path | None) -> Target:
+def of_name(text: str, where: Where, given: Path | None) -> Target:
     """NAME or KIND/NAME."""
-    kind, _, name = text.rpartition("/")
-    kinds = [known for known in KINDS if not kind or known.startswith(kind.lower().removesuffix("s"))]
-    files = [root / "resources" / known / namespace / f"{name}.json" for known in kinds]
+    kind, slash, name = text.rpartition("/")
+    kinds = [known for known in KINDS if not slash or known.startswith(kind.lower().removesuffix("s") or "-")]
+    job = of_state_dir(text, kinds, name, where) if where.here else None
+    if job is not None:
+        return Target(name, job, given or directory_of(job, StateDir(where.root.absolute())))
+    return Target(name, on_cluster(text, kinds, name, where), given)
+
+
+def of_state_dir(text: str, kinds: Sequence[str], name: str, where: Where) -> Manifest | None:
+    """The job of a `kubetune run`; None where there is none of that name."""
+    files = [where.root / "resources" / kind / (where.namespace or "default") / f"{name}.json" for kind in kinds]
     found = [file for file in files if file.is_file()]
-    if not found:
-        raise UserError(
-            f"there is no job {text!r} in namespace {namespace} of {root}, and no such directory; there is: {listed(root)}"
-        )
     if len(found) > 1:
         raise UserError(f"{text!r} is an SFTJob and an OSFTJob; write sftjob/{name} or osftjob/{name}")
-    job = json.loads(found[0].read_text())
-    return Target(name, job, given or directory_of(job, StateDir(root.absolute())))
+    job: Manifest | None = json.loads(found[0].read_text()) if found else None
+    return job
+
+
+def on_cluster(text: str, kinds: Sequence[str], name: str, where: Where) -> Manifest:
+    """As `kubectl get` prints it. Raises UserError."""
+    namespace = where.namespace or "default"
+    nothing = f"there is no job {text!r} in namespace {namespace} of {where.root}, and no such directory"
+    nothing = f"{nothing}; there is: {listed(where.root)}"
+    if where.local or not kinds:
+        raise UserError(nothing)
+    from kubetune.client import Client, ClientError  # with it comes the Kubernetes client, which takes half a second
+
+    try:
+        with Client(where.kubeconfig, context=where.context, namespace=where.namespace) as client:
+            return client.get(f"{kinds[0]}/{name}" if len(kinds) == 1 else name).manifest
+    except ClientError as error:
+        raise UserError(f"{nothing}. On a cluster: {error}" if where.here else str(error)) from error
 
 
 def listed(root: Path) -> str:
@@ -92,13 +149,18 @@ def listed(root: Path) -> str:
 
 def directory_of(job: dict[str, Any], state: StateDir) -> Path | None:
     """Where the job writes; None before it has."""
-    from kubetune.cli.settings import render_settings  # a second of imports, which a directory that is named does not need
+    from kubetune.local.settings import render_settings  # a second of imports, which a directory that is named does not need
     from kubetune.render.paths import output_dir
 
     try:
-        parsed = parse_job({key: value for key, value in job.items() if key != "status"})
+        known = parsed(job)
     except InvalidJob as error:
         raise UserError(f"the stored job cannot be read: {error}; name its directory instead") from error
-    path = Path(output_dir(parsed.spec.output.uri, output_subdir(parsed), render_settings(state)))
+    path = Path(output_dir(known.spec.output.uri, output_subdir(known), render_settings(state)))
     path = path / NODE if (path / NODE).is_dir() else path
     return path if path.is_dir() else None
+
+
+def parsed(job: Manifest) -> Job:
+    """Raises InvalidJob."""
+    return parse_job({key: value for key, value in job.items() if key != "status"})

@@ -23,7 +23,7 @@ from kubetune.client.columns import NAMESPACE, Column, Row, columns, percent_of,
 
 AT_WORK = (Phase.RUNNING, Phase.STARTING, Phase.RESTARTING)
 ORDER = (*AT_WORK, Phase.QUEUED, Phase.PENDING, Phase.SUSPENDED, Phase.FAILED, Phase.SUCCEEDED)
-LEFT_OUT = ("REASON", "CHECKPOINT")
+LEFT_OUT = ("REASON", "CURVE", "CHECKPOINT")
 BAR_WIDTH = 16
 
 

@@ -17,7 +17,7 @@ from kubetune.client.progress import Silent, display
 from kubetune.client.reading import told
 from kubetune.client.seen import JobList, SeenJob
 from kubetune.client.submission import Given, submit
-from kubetune.client.targets import KINDS, Target, kind_named, parse_target, typed_name
+from kubetune.client.targets import KINDS, Target, kind_named, parse_target
 from kubetune.client.waiting import over, wait
 from kubetune.cluster import Manifest, Queueing
 from kubetune_trainer.contract import Checkpoint
@@ -113,7 +113,7 @@ class Client:
         """
         known = job.manifest if isinstance(job, SeenJob) else None
         job_now = known if known and not over(known) else self._find(job)  # the cluster may be away already now
-        with told(), display(typed_name(job_now["kind"], job_now["metadata"]["name"])) if progress else Silent() as shown:
+        with told(), display(job_now) if progress else Silent() as shown:
             ended = wait(self._jobs, job_now, timeout=timeout, show=shown.show)
         handle = self._handle(ended)
         if raise_on_failure and handle.phase is Phase.FAILED:

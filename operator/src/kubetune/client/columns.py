@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -10,7 +10,10 @@ from itertools import pairwise
 from kubetune.api import JobStatus, parse_status
 from kubetune.cluster import Manifest
 from kubetune.controller.pods import timestamp
+from kubetune.report import curve, sketch
 from kubetune_trainer.contract import Progress
+
+SKETCH_WIDTH = 16
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,21 @@ def reason_of(row: Row) -> str:
     return running.reason if running else ""
 
 
+def losses_of(row: Row) -> Sequence[float]:
+    """Of the last attempt, a few means in order; none before its second step."""
+    return row.progress.losses or ()
+
+
+def sketch_of(row: Row) -> str:
+    return sketch(losses_of(row), SKETCH_WIDTH) if len(losses_of(row)) > 1 else ""
+
+
+def curve_of(row: Row) -> str:
+    """With its ends in figures; and of which attempt it is, where others went before."""
+    last = row.status.attempts[-1].number if row.status.attempts else 1
+    return curve(losses_of(row)) + (f" (attempt {last})" if last > 1 else "") if len(losses_of(row)) > 1 else ""
+
+
 def checkpoint_of(row: Row) -> str:
     return row.status.final_checkpoint.uri if row.status.final_checkpoint else ""
 
@@ -100,6 +118,7 @@ COLUMNS = (
     Column("RESTARTS", lambda row: str(row.status.restarts), right=True),
     Column("AGE", age_of, right=True),
     Column("REASON", reason_of, wide=True),
+    Column("CURVE", sketch_of, wide=True),
     Column("TOKENS/S", lambda row: number(row.progress.tokens_per_second, ",.0f"), right=True, wide=True),
     Column("CHECKPOINT", checkpoint_of, wide=True),
 )

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from kubetune.api import InvalidJob, parse_job
-from kubetune.cli.preflight import problems
-from kubetune.cli.settings import render_settings
 from kubetune.client.jobs import Event
 from kubetune.client.pause import pause
 from kubetune.client.running import LocalRun, Prepare
@@ -21,7 +19,9 @@ from kubetune.cluster import JOB_KIND, JOB_NAME, JOB_UID, ClusterError, Manifest
 from kubetune.controller.pods import pod_state, timestamp
 from kubetune.local.cluster import LocalCluster, pod_directory, utc_now
 from kubetune.local.loop import JobKey
+from kubetune.local.preflight import problems
 from kubetune.local.processes import PodProcess
+from kubetune.local.settings import render_settings
 from kubetune.local.state import JobLockedError, StateDir
 from kubetune.local.store import Store, stored
 from kubetune.local.takeup import never_trained, new_job, take_up, training_changes

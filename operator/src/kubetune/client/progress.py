@@ -6,6 +6,7 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
+from kubetune.client.targets import typed_name
 from kubetune.client.view import html_of_job
 from kubetune.cluster import Manifest
 
@@ -26,14 +27,16 @@ class Silent(nullcontext[Shown]):
         """Nothing."""
 
 
-def display(name: str) -> AbstractContextManager[Shown]:
-    """What fits where this runs. `name`: of the job, as it can be typed."""
+def display(job: Manifest) -> AbstractContextManager[Shown]:
+    """What fits where this runs."""
     if in_notebook():
         return NotebookTable()
-    from kubetune.cli.progress import Bar, Lines  # rich and click, where they are used
+    from kubetune.display.live import Bar, Lines  # rich and click, where they are used
 
     kind: Any = Bar if sys.stderr.isatty() else Lines
-    shown: AbstractContextManager[Shown] = kind(str, lambda child: f"kubetune logs {name} --attempt {child.rpartition('-')[2]}")
+    name, namespace = typed_name(job["kind"], job["metadata"]["name"]), job["metadata"].get("namespace", "default")
+    where = f"{name} -n {namespace}" if namespace != "default" else name
+    shown: AbstractContextManager[Shown] = kind(str, lambda child: f"kubetune logs {where} --attempt {child.rpartition('-')[2]}")
     return shown
 
 

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import suppress
 
-from kubetune.cli.settings import controller_settings
 from kubetune.cluster import ClusterError, Manifest
 from kubetune.local.cluster import LocalCluster
 from kubetune.local.loop import JobKey, JobLoop
+from kubetune.local.settings import controller_settings
 from kubetune.local.state import JobLockedError, StateDir
 from kubetune.local.takeup import interrupted
 

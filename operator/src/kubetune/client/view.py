@@ -7,7 +7,7 @@ from datetime import datetime
 from html import escape
 
 from kubetune.api import Phase
-from kubetune.client.columns import NAMESPACE, Column, Row, columns, percent_of, phase_of, row_of
+from kubetune.client.columns import NAMESPACE, Column, Row, columns, curve_of, number, percent_of, phase_of, row_of
 from kubetune.client.targets import typed_name
 from kubetune.cluster import Manifest
 
@@ -24,13 +24,13 @@ def title_of(row: Row) -> str:
 
 def rows_of(row: Row) -> list[tuple[str, str]]:
     """What is told, by name; only what there is."""
-    status, progress, failure = row.status, row.status.progress, row.status.failure
+    status, failure = row.status, row.status.failure
     held = next((c for c in status.conditions if c.type == "Running" and c.status != "True"), None)
     final = status.final_checkpoint
     rows = {
         "phase": phase_of(row),
         "progress": percent_of(row),
-        "loss": f"{progress.loss:.4g}" if progress and progress.loss is not None else "",
+        "loss": curve_of(row) or number(row.progress.loss, ".4g"),
         "checkpoint": f"{final.uri} (verified)" if final else "",
         "failure": f"{failure.failure_class.value}: {failure.message}" if failure and status.phase is Phase.FAILED else "",
         "waits": held.message if held and status.phase and not status.phase.finished else "",

@@ -65,6 +65,10 @@ class Commands:
         """After the file was mended."""
         return f"kubetune run {shlex.quote(self.given_file)}" if self.local else f"kubectl apply -f {shlex.quote(self.given_file)}"
 
+    def resume(self) -> str:
+        """Of a job that was suspended."""
+        return self.again() if self.local else shlex.join(["kubetune", "resume", self.job, "-n", self.namespace])
+
     def retry(self) -> str:
         """Another attempt of a job that Failed, from its last verified state."""
         return self.again() if self.local else shlex.join(["kubetune", "retry", self.job, "-n", self.namespace])

@@ -186,4 +186,5 @@ def evidence_of_failure(evidence: Evidence, failure: Failure) -> Iterator[str]:
         yield f"last line of its log: {last_line(failure.log_tail)}"
     if evidence.attempt and evidence.attempt.ended:
         attempt = evidence.attempt
-        yield f"attempt {attempt.number} ended {ago(evidence, attempt.ended)}, after step {attempt.last_step or 0}"
+        where = f"after step {attempt.last_step}" if attempt.last_step else "before its first step"
+        yield f"attempt {attempt.number} ended {ago(evidence, attempt.ended)}, {where}"

@@ -21,6 +21,9 @@ REPEATED = 2
 LOST_SHARE = 0.25
 """Of an attempts' time that had to be done again."""
 
+LOST_SECONDS = 120.0
+"""Less of it is no matter: a start costs as much."""
+
 STAGES: tuple[tuple[str, str, str], ...] = (
     (
         "svd",
@@ -150,7 +153,7 @@ def repeated_failures(evidence: Evidence, commands: Commands) -> Iterator[Findin
 
 def lost_time(evidence: Evidence, commands: Commands) -> Iterator[Finding]:
     spent = evidence.status.goodput
-    if spent is None or spent.lost <= LOST_SHARE * max(1, spent.training + spent.lost):
+    if spent is None or spent.lost <= max(LOST_SECONDS, LOST_SHARE * (spent.training + spent.lost)):
         return
     yield Finding(
         Severity.SLOW,

@@ -10,6 +10,7 @@ from kubetune.explain.commands import Commands
 from kubetune.explain.evidence import Evidence
 from kubetune.explain.finding import Finding, Severity
 from kubetune.explain.words import ago, span
+from kubetune_trainer.contract import FailureClass
 
 OPERATOR_SECONDS = 60.0
 """After which a job that the operator has not looked at is no matter of a busy moment."""
@@ -102,7 +103,7 @@ def suspended(evidence: Evidence, commands: Commands) -> Iterator[Finding]:
         "runPolicy.suspend is true: nothing is started",
         (*since, *saved(evidence)),
         "resume it when you like: it goes on from its last checkpoint",
-        commands.patch('{"runPolicy":{"suspend":false}}'),
+        commands.resume(),
         "docs/recovery.md",
     )
 
@@ -132,11 +133,19 @@ def queued(evidence: Evidence, commands: Commands) -> Iterator[Finding]:
         severity,
         reason,
         QUEUE_TITLES.get(reason, "Kueue has not admitted it yet: it waits for quota"),
-        (waited, *((f"Kueue: {message}",) if message else ())),
+        (*taken_back(evidence), waited, *((f"Kueue: {message}",) if message else ())),
         "the message says what helps" if severity is Severity.BLOCKED else "wait, give it a priority, or choose another queue",
         queue_command(evidence, commands, reason),
         "docs/kueue.md",
     )
+
+
+def taken_back(evidence: Evidence) -> Iterator[str]:
+    """Why a job that ran stands in the queue again."""
+    before = [each for each in evidence.status.attempts if each.ended][-1:]
+    for attempt in before:
+        if attempt.reason == FailureClass.PREEMPTED:
+            yield f"attempt {attempt.number} was Preempted {ago(evidence, attempt.ended)}: {attempt.message or 'no message'}"
 
 
 STUCK_QUEUES = frozenset({"Inadmissible", "WorkloadDeactivated", "KueueMissing"})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from math import isfinite
+
+from kubetune_trainer.curve import mean, stretches
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 BROKEN = "!"
@@ -18,23 +19,16 @@ def sketch(values: Iterable[float | None], width: int = 32) -> str:
     mark. Without a value: an empty line.
     """
     known = [value for value in values if value is not None]
-    means = [mean(column) for column in columns(known, width)]
+    means = [mean(known[begin:end]) for begin, end in stretches(len(known), width)]
     finite = [value for value in means if value is not None]
     low, high = (min(finite), max(finite)) if finite else (0.0, 0.0)
     return "".join(BROKEN if value is None else block(value, low, high) for value in means)
 
 
-def columns(values: Sequence[float], width: int) -> list[Sequence[float]]:
-    """At most `width` pieces of nearly the same length, none of them empty."""
-    count = min(width, len(values))
-    edges = [index * len(values) // count for index in range(count + 1)] if count > 0 else []
-    return [values[begin:end] for begin, end in pairwise(edges)]
-
-
-def mean(values: Sequence[float]) -> float | None:
-    """Of those that are finite; divided before they are added, and kept between them, so that large ones do not overflow."""
-    finite = [value for value in values if isfinite(value)]
-    return min(max(finite), max(min(finite), sum(value / len(finite) for value in finite))) if finite else None
+def curve(losses: Sequence[float | None]) -> str:
+    """The sketch, and from where to where it goes. Empty where there is none: a curve needs two points."""
+    finite = [loss for loss in losses if loss is not None and isfinite(loss)]
+    return f"{sketch(losses)} {finite[0]:.4g} to {finite[-1]:.4g}" if len(finite) > 1 else ""
 
 
 def block(value: float, low: float, high: float) -> str:

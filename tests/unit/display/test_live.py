@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from kubetune.cli.news import Line
-from kubetune.cli.progress import Bar, Lines
+from kubetune.display.live import Bar, Lines
+from kubetune.display.news import Line
 
 START = "2026-01-01T00:00:00Z"
 

@@ -17,8 +17,8 @@ from rich.text import Text
 
 from kubetune.api import parse_status
 from kubetune.api.status import JobStatus, Phase
-from kubetune.cli.news import Line, clock, figures, news, step_line, steps
 from kubetune.cluster import Manifest
+from kubetune.display.news import Line, clock, figures, news, step_line, steps
 from kubetune_trainer import contract
 
 STYLES = {"plain": "", "good": "green", "bad": "red"}

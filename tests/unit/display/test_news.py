@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from kubetune.api.status import Attempt, JobStatus
-from kubetune.cli.news import clock, figures, news, size, step_line
+from kubetune.display.news import clock, figures, news, size, step_line
 from kubetune_trainer.contract import Checkpoint, Progress
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
