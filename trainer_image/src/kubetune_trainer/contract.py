@@ -40,10 +40,10 @@ MAX_URI = 2048
 """Characters of a URI. A job's output has at most 1024, and what is written below it adds some hundred."""
 
 MAX_STAGE = 200
+"""Characters of what is being done before the first step."""
+
 MAX_LOSSES = 32
 """Of the curve in a report: a line of text has room for as many."""
-
-"""Characters of what is being done before the first step."""
 
 MAX_URI_BYTES = 16 * 1024
 """Of all checkpoints' URIs that a status lists, in JSON: what the trainer writes stays under 24 KiB of the status' 64."""
