@@ -303,3 +303,30 @@ def test_a_job_that_was_created_while_the_operator_leads_is_not_read_again():
     asyncio.run(operator._reconcile(TEACH))
     assert cluster.calls == [("create", "teach-sft-1")]
     assert cluster.faults["get_job"]
+
+
+def test_a_quiet_job_without_pods_is_glanced_at_and_anything_that_is_heard_of_it_is_looked_into():
+    cluster = Listing(job())
+    operator = quiet(cluster)
+    cluster.faults["get_job"] = [ClusterError("it was read")] * 2
+    assert asyncio.run(operator._reconcile(TEACH)) == CONTROLLER.poll_seconds
+    assert len(cluster.faults["get_job"]) == 2
+    operator.notice(TEACH)
+    asyncio.run(operator._reconcile(TEACH))
+    assert len(cluster.faults["get_job"]) == 1
+
+
+def test_a_quiet_job_whose_master_is_there_is_looked_at():
+    cluster = Listing(job())
+    operator = quiet(cluster)
+    cluster.run_pods(1)
+    asyncio.run(operator._reconcile(TEACH))
+    assert cluster.status["phase"] == "Running"
+
+
+def test_a_glance_that_fails_is_a_look():
+    cluster = Listing(job())
+    operator = quiet(cluster)
+    cluster.faults["pods"] = [ClusterError("not now")] * 2
+    assert asyncio.run(operator._reconcile(TEACH)) == CONTROLLER.error_seconds
+    assert cluster.faults["pods"] == []

@@ -158,6 +158,9 @@ class KnownJobs:
     def of(self, key: Key) -> Seen | None:
         return self._jobs.get(self._keys.get(key, ""))
 
+    def uid(self, key: Key) -> str | None:
+        return self._keys.get(key)
+
     def settle(self, key: Key) -> None:
         """It is finished, and in this version nothing is left to do about it; or in the next, if the watch is behind."""
         uid = self._keys.get(key)

@@ -19,6 +19,7 @@ from kubetune.controller.logs import about
 from kubetune.controller.metrics import Metrics
 from kubetune.controller.newcomers import Newcomers
 from kubetune.controller.operator_settings import OperatorSettings
+from kubetune.controller.quiet import Quiet
 from kubetune.controller.reconcile import reconcile
 from kubetune.controller.workqueue import Key, WorkQueue
 
@@ -52,7 +53,7 @@ class Operator:
         self.queue = WorkQueue(self._reconcile, error_seconds=settings.controller.error_seconds)
         self.jobs = KnownJobs() if jobs is None else jobs  # an empty one is false
         self._newcomers = Newcomers()
-        self._quiet = set[Key]()
+        self._quiet = Quiet()
         self.metrics = metrics or Metrics(self.jobs)
         self.watched: Callable[[], bool] = lambda: True
         """Have the watches begun? Asked from any thread."""
@@ -128,6 +129,7 @@ class Operator:
     def _add(self, key: Key) -> None:
         """What is over can wait for what is not: after a start it may be thousands."""
         known = self.jobs.of(key)
+        self._quiet.stir(key)
         self.queue.add(key, background=known is not None and known.finished)
 
     def answered(self, status: int | None) -> None:
@@ -169,6 +171,8 @@ class Operator:
         known = self.jobs.of(key)
         if self._settings.selector and known is None:
             return None  # a child's event, or a later look: the job itself is not, or no longer, in scope
+        if await self._nothing_to_see(key):
+            return self._settings.controller.poll_seconds
         began = time.monotonic()
         with about(job=name_of(key), attempt=known.attempt if known else None):
             newcomer = self._newcomers.take(key)
@@ -178,9 +182,19 @@ class Operator:
         result = "error" if outcome.error else "ok"
         if outcome.over:
             self.jobs.settle(key)
-        (self._quiet.add if outcome.quiet else self._quiet.discard)(key)
+        self._quiet.looked(key, time.monotonic(), quiet=outcome.quiet)
         self.metrics.reconciles.labels(key.kind, result).observe(time.monotonic() - began)
         return outcome.requeue_after
+
+    async def _nothing_to_see(self, key: Key) -> bool:
+        """One read instead of four for a job that waits for the training operator."""
+        pod, uid = self._quiet.glance(key, time.monotonic()), self.jobs.uid(key)
+        if pod is None or uid is None:
+            return False
+        try:
+            return not await self._cluster.pods(key.namespace, uid, (pod,))
+        except ClusterError:  # a whole look says what is wrong
+            return False
 
     async def _beat_for_ever(self) -> None:
         while True:
@@ -234,6 +248,7 @@ class Operator:
 
     def _listed(self, uid: str, job: Seen) -> None:
         if self.leading and not self.jobs.settled(uid, job):
+            self._quiet.stir(job.key)
             self.queue.add(job.key, background=job.finished)
 
     def _compare(self, gone: set[str], behind: dict[str, str]) -> None:
