@@ -15,9 +15,13 @@ from real_nodes import SYSTEM, close_namespace, install_operator, keep_evidence,
 from e2e.cluster import binaries
 from e2e.cluster.__main__ import ROOT, down, up_with_real_nodes
 
+pytest_plugins = ("node_faults",)
+
 EVIDENCE = ROOT / ".kubetune" / "e2e"
 CLUSTER = ROOT / ".kubetune" / "e2e-cluster"
 """Where the next run finds it, should this one be killed."""
+
+NODES = int(os.environ.get("NODES", "2"))
 
 FAILED = pytest.StashKey[bool]()
 
@@ -39,7 +43,7 @@ def system(kubectl: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """The operator's namespace; it runs."""
     given = os.environ.get("KUBECONFIG")
     try:
-        config = Path(given) if given else up_with_real_nodes(CLUSTER, 2).kubeconfig
+        config = Path(given) if given else up_with_real_nodes(CLUSTER, NODES).kubeconfig
         install_operator(Helm(binaries.path("helm"), tmp_path_factory.mktemp("helm"), config))
         yield Namespace(SYSTEM, config, kubectl)
     finally:
