@@ -43,7 +43,8 @@ def up(plane: ControlPlane, wire: Network, count: int, images: Path, pause: str)
     for each in nodes:
         node.start(each, plane, images, pause, count)
     names = [f"node/{each.name}" for each in nodes]
-    plane.kubectl("wait", "--for=create", f"--timeout={READY_SECONDS}s", *names)
+    for name in names:  # of several at once kubectl waits for none that is not there yet
+        plane.kubectl("wait", "--for=create", f"--timeout={READY_SECONDS}s", name)
     plane.kubectl("wait", "--for=condition=Ready", f"--timeout={READY_SECONDS}s", *names)
     return nodes
 
