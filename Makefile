@@ -138,8 +138,8 @@ images: $(READY) ## The images that e2e runs, once for one content, into ~/.cach
 e2e: programs images ## The images in pods on two real nodes, from the images on; needs root and Debian's containerd, buildah ... (docs/nodes.md)
 	$(TEST_ENV) $(BIN)/pytest -q -m e2e --cache-clear --write-scenarios docs/scenarios.md tests/e2e
 
-e2e-smoke: programs ## One OSFT job, preempted once, on one real node (some minutes); skipped, and said so, without root or Debian's packages
-	@why="$$($(BIN)/python -m e2e.cluster.nodes)"; if [ -n "$$why" ]; then echo "==> e2e-smoke is skipped. $$why"; else \
+e2e-smoke: programs ## One OSFT job, preempted once, on one real node (2 min); skipped, and says so, without root or Debian's packages; BUILT=1: or images
+	@why="$$($(BIN)/python -m e2e.cluster.nodes $(if $(BUILT),--built))"; if [ -n "$$why" ]; then echo "==> e2e-smoke is skipped. $$why"; else \
 	$(BIN)/python -m e2e.images && NODES=1 $(TEST_ENV) $(BIN)/pytest -q -m smoke tests/e2e; fi
 
 bench: programs ## Bursts of jobs beside Kubeflow's operators, and 10,000 at rest; writes docs/benchmarks.md (N=20: a quick look)

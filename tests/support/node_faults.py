@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 import pytest
-from real_cluster import Namespace
 
 from e2e.cluster import control_plane, processes
 from e2e.cluster.control_plane import ControlPlane
@@ -80,14 +79,11 @@ def command_line(process: psutil.Process) -> list[str]:
         return []
 
 
-@pytest.fixture
-def nodes(system: Namespace) -> Iterator[Nodes]:
-    """All of the cluster's; whole again afterwards."""
-    folder = system.kubeconfig.parent
+def nodes_of(kubeconfig: Path) -> Nodes:
+    """Skips the test where they are another machine's."""
+    folder = kubeconfig.parent
     plane, wire = control_plane.load(folder), network.load(folder)
     if plane is None or wire is None:
-        pytest.skip(f"{system.kubeconfig} is not a cluster of this machine (make cluster NODES=2): its nodes cannot be broken")
+        pytest.skip(f"{kubeconfig} is not a cluster of this machine (make cluster NODES=2): its nodes cannot be broken")
     numbers = sorted(int(each.name.rpartition("-")[2]) for each in folder.glob("node-*/"))
-    found = Nodes(plane, {each.name: each for each in (Node(folder, number, wire) for number in numbers)})
-    yield found
-    found.mend()
+    return Nodes(plane, {each.name: each for each in (Node(folder, number, wire) for number in numbers)})

@@ -19,7 +19,14 @@ RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("e
 USER = 1000
 """As whom the trainer runs (kubetune.render.plan)."""
 
-QUICK = ["--poll-seconds=2", "--backoff-base-seconds=1", "--backoff-cap-seconds=4", "--sweep-seconds=10", "--straggler-seconds=5"]
+QUICK = [
+    "--poll-seconds=2",
+    "--backoff-base-seconds=1",
+    "--backoff-cap-seconds=4",
+    "--sweep-seconds=10",
+    "--straggler-seconds=5",
+    "--missing-seconds=10",
+]
 """Options that make a test short; what is tested is the same."""
 
 CLAIMS = {"data": "data", "runs": "runs", "tiny": "data"}

@@ -19,6 +19,9 @@ HEAD = (
     "| Scenario | What was done | What the status said | Attempts | Steps lost | Seconds to the next step | Test |\n"
     "|---|---|---|---|---|---|---|\n"
 )
+FILES = ("test_training.py", "test_pod_faults.py", "test_node_faults.py", "test_refusals.py")
+"""In the order of the page."""
+
 LONGEST = 420
 NAMESPACE = re.compile(r"\be2e-[0-9a-f]{10}\b")
 
@@ -67,7 +70,6 @@ class Page:
         if report.when != "call":
             return
         told = [list(each) for each in report.user_properties if each[0] in (ROW, RUN)]
-        self.seen.pop(report.nodeid, None)  # to the end: the page has the order of the last run
         self.seen[report.nodeid] = told if report.passed else []
         self.cache.set(CACHE, self.seen)  # at once: a run that is killed has shown what it has shown
 
@@ -88,12 +90,12 @@ def between(page: str, begin: str, end: str, text: str) -> str:
 
 
 def table(scenarios: Sequence[tuple[str, Scenario]]) -> str:
-    """In Markdown, by file and in the order of each file's tests."""
+    """In Markdown, in the order of the files, and of each file's tests as they ran."""
     return HEAD + "".join(rows(scenarios))
 
 
 def rows(scenarios: Sequence[tuple[str, Scenario]]) -> Iterable[str]:
-    for test, scenario in scenarios:
+    for test, scenario in sorted(scenarios, key=lambda told: FILES.index(Path(told[0].partition("::")[0]).name)):
         lost = "" if scenario.lost is None else str(scenario.lost)
         seconds = "" if scenario.seconds is None else f"{scenario.seconds:.0f}"
         where = f"`{test.removeprefix('tests/e2e/').partition('[')[0]}`"

@@ -9,28 +9,35 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from real_cluster import Job
+from waiting import until
 
 WATCH = "kubectl get osftjobs -w"
 
 
 @dataclass(frozen=True)
 class Watch:
-    """`kubectl get -w` beside a job, and what the other commands say once it has ended."""
+    """`kubectl get -w` beside a job, and what the other commands say once it has Succeeded."""
 
     job: Job
     seen: Path
 
     def text(self) -> str:
         """Of all of them, in Markdown. The namespace is that of kubectl's context there."""
-        space, pods = self.job.namespace, self.job.namespace.all_pods()
+        until(lambda: "Succeeded" in self.seen.read_text(), "the end of the job in kubectl's watch", seconds=30)
+        pods = [pod["metadata"]["name"] for pod in self.job.namespace.all_pods()]
         commands = (
-            f"describe osftjob {self.job.name}",
-            "get pods --output=wide",
-            "get events --sort-by=.lastTimestamp",
-            *(f"logs {pod['metadata']['name']}" for pod in pods),
+            f"kubectl describe osftjob {self.job.name}",
+            "kubectl get pods --output=wide",
+            "kubectl get events --sort-by=.lastTimestamp",
+            *(f"kubectl logs {pod} | grep kubetune" for pod in pods),  # the backend's own 30 lines a step left out
         )
-        said = (session(f"kubectl {command}", space.kubectl(*command.split()).stdout) for command in commands)
-        return "\n".join((session(WATCH, self.seen.read_text()), *said))
+        return "\n".join((session(WATCH, self.seen.read_text()), *(session(each, self.said(each)) for each in commands)))
+
+    def said(self, command: str) -> str:
+        """What that line prints in a shell."""
+        typed, _, kept = command.removeprefix("kubectl ").partition(" | grep ")
+        said = self.job.namespace.kubectl(*typed.split()).stdout
+        return "".join(line for line in said.splitlines(keepends=True) if kept in line)
 
 
 def session(command: str, said: str) -> str:

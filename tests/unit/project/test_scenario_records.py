@@ -15,11 +15,16 @@ PAGE = (ROOT / "docs" / "scenarios.md").read_text()
 def test_a_row_says_what_was_lost_and_how_long_it_took():
     lost = Scenario("A node is lost", "killed", "NodeLost: gone", attempts=2, lost=3, seconds=81.6)
     waits = Scenario("No image", "none", "Starting: none", attempts=1)
-    text = table([("tests/e2e/test_x.py::test_a[SFTJob]", lost), ("tests/e2e/test_x.py::test_b", waits)])
+    text = table([("tests/e2e/test_refusals.py::test_b", waits), ("tests/e2e/test_node_faults.py::test_a[SFTJob]", lost)])
     assert text == (
-        f"{HEAD}| A node is lost | killed | NodeLost: gone | 2 | 3 | 82 | `test_x.py::test_a` |\n"
-        "| No image | none | Starting: none | 1 |  |  | `test_x.py::test_b` |\n"
+        f"{HEAD}| A node is lost | killed | NodeLost: gone | 2 | 3 | 82 | `test_node_faults.py::test_a` |\n"
+        "| No image | none | Starting: none | 1 |  |  | `test_refusals.py::test_b` |\n"
     )
+
+
+def test_the_page_has_a_place_for_every_file_that_tells():
+    told = {file.name for file in (ROOT / "tests" / "e2e").glob("test_*.py") if "tell_scenario" in file.read_text()}
+    assert told == set(scenario_records.FILES)
 
 
 def test_words_are_one_bounded_line_without_the_namespace_that_a_run_draws():
