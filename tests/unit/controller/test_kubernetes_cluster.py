@@ -365,6 +365,15 @@ def test_many_pods_are_found_by_label():
     assert asked.query["labelSelector"] == f"kubetune.dev/job-uid={UID}"
 
 
+def test_why_pods_are_missing_is_the_newest_event_of_their_pytorchjob():
+    said = [{"message": text, "lastTimestamp": f"2026-01-01T00:00:0{n}Z"} for n, text in ((1, "old"), (3, "quota"), (2, "older"))]
+    with cluster(Answer(body={"items": said}), Answer(body={"items": []})) as (subject, server, _):
+        assert asyncio.run(subject.pods_refused("default", "child-1")) == "quota"
+        assert asyncio.run(subject.pods_refused("default", "child-1")) == ""
+    assert server.asked[0].path == "/api/v1/namespaces/default/events"
+    assert server.asked[0].query["fieldSelector"] == "involvedObject.uid=child-1,reason=FailedCreatePod"
+
+
 def test_a_burst_asks_for_the_reporter_once():
     with cluster(*[Answer()] * 2) as (subject, server, _):
 

@@ -29,6 +29,9 @@ UNKNOWN_KIND = "could not find the requested resource"
 """The API server's words for a path that it does not serve."""
 
 OWN_APPLY = {"fieldManager": FIELD_MANAGER, "force": "true"}
+POD_REFUSED = "FailedCreatePod"
+"""The training operator's reason for an event about a pod that it could not create."""
+
 REPORTER_SECONDS = 60.0
 FEW_PODS = 8
 PAGE = 250
@@ -93,6 +96,14 @@ class KubernetesCluster:
 
     async def queueing(self, namespace: str, child_uid: str, queue: str) -> Queueing:
         return await self._call(partial(self._kueue.of, namespace, child_uid, queue))
+
+    async def pods_refused(self, namespace: str, child_uid: str) -> str:
+        """From the training operator's events: its PyTorchJob says nothing of it."""
+        selector = f"involvedObject.uid={child_uid},reason={POD_REFUSED}"
+        path = f"/api/v1/namespaces/{namespace}/events"
+        found = await self._call(lambda: self._api.items(path, query={"fieldSelector": selector}))
+        newest = max(found, key=lambda each: each.get("lastTimestamp") or each.get("eventTime") or "", default={})
+        return str(newest.get("message", ""))
 
     async def ensure_reporter(self, namespace: str) -> None:
         """Applied again after a minute, in case somebody deleted one of them: a thousand jobs cost two writes a minute."""
