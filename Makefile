@@ -20,7 +20,7 @@ TRAIN_WORKERS ?= $(shell nproc)
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format generate generated unit programs store-tests store-run test-cluster train-tests test-gpu kills traps marathon lora bench-trainer chaos images e2e bench bench-data screenshots dashboard-check cluster cluster-down lock clean
+.PHONY: help setup demo test lint format generate generated unit programs store-tests store-run test-cluster train-tests test-gpu kills traps marathon lora bench-trainer chaos images e2e e2e-smoke bench bench-data screenshots dashboard-check cluster cluster-down lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -136,7 +136,11 @@ images: $(READY) ## The images that e2e runs, once for one content, into ~/.cach
 	@$(BIN)/python -m e2e.images $(IMAGES)
 
 e2e: programs images ## The images in pods on two real nodes, from the images on; needs root and Debian's containerd, buildah ... (docs/nodes.md)
-	$(TEST_ENV) $(BIN)/pytest -q -m e2e tests/e2e
+	$(TEST_ENV) $(BIN)/pytest -q -m e2e --cache-clear --write-scenarios docs/scenarios.md tests/e2e
+
+e2e-smoke: programs ## One OSFT job, preempted once, on one real node (2 min); skipped, and says so, without root or Debian's packages; BUILT=1: or images
+	@why="$$($(BIN)/python -m e2e.cluster.nodes $(if $(BUILT),--built))"; if [ -n "$$why" ]; then echo "==> e2e-smoke is skipped. $$why"; else \
+	$(BIN)/python -m e2e.images && NODES=1 $(TEST_ENV) $(BIN)/pytest -q -m smoke tests/e2e; fi
 
 bench: programs ## Bursts of jobs beside Kubeflow's operators, and 10,000 at rest; writes docs/benchmarks.md (N=20: a quick look)
 	@$(BIN)/python -m e2e.cluster.binaries trainer-controller-manager jobset > /dev/null

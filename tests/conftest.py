@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest_plugins = ("attack_records", "tiny_fixtures", "trap_records")
+pytest_plugins = ("attack_records", "scenario_records", "tiny_fixtures", "trap_records")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -47,6 +47,19 @@ def test_from_no_operator_to_the_end(explained, namespace: Namespace, operator: 
     assert finding["evidence"][0] == "status.failure: DataError: line 3: no role"
 
 
+def test_pods_that_a_quota_refuses(explained, namespace: Namespace, operator: OperatorProcess):
+    namespace.kubectl("create", "quota", "team", "--hard=pods=0")
+    operator.kill()
+    operator.start("--missing-seconds=2")
+    job = namespace.create()
+    until(
+        lambda: job.condition("Running").get("reason") == "PodsRefused", "the status has the quota's words", evidence=job.evidence
+    )
+    assert "exceeded quota: team" in job.condition("Running")["message"]
+    assert ("PodsRefused", job.condition("Running")["message"]) in job.events()
+    assert explained("teach")["reason"] == "QuotaExceeded"
+
+
 def test_pods_that_no_node_takes(explained, namespace: Namespace, operator: OperatorProcess):
     namespace.create(edit={"spec.template": {"nodeSelector": {"no.such/label": "x"}}})
     until(lambda: explained("teach")["reason"] == "Unschedulable", "the scheduler has spoken")

@@ -9,15 +9,20 @@ from pathlib import Path
 
 import pytest
 from helm import Helm
+from node_faults import Nodes, nodes_of
 from real_cluster import Namespace
 from real_nodes import SYSTEM, close_namespace, install_operator, keep_evidence, open_namespace
+from traces import traces
+from waiting import until
 
 from e2e.cluster import binaries
 from e2e.cluster.__main__ import ROOT, down, up_with_real_nodes
 
 EVIDENCE = ROOT / ".kubetune" / "e2e"
 CLUSTER = ROOT / ".kubetune" / "e2e-cluster"
-"""Where the next run finds it, should this one be killed."""
+"""Where the next run finds it, and ends it, should this one be killed."""
+
+NODES = int(os.environ.get("NODES", "2"))
 
 FAILED = pytest.StashKey[bool]()
 
@@ -36,15 +41,27 @@ def kubectl() -> Path:
 
 @pytest.fixture(scope="session")
 def system(kubectl: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Namespace]:
-    """The operator's namespace; it runs."""
+    """The operator's namespace; it runs. A cluster of our own leaves no process, link, mount, rule or file."""
     given = os.environ.get("KUBECONFIG")
+    if not given:
+        down(CLUSTER)  # of a run that was killed
+    before = {} if given else traces(CLUSTER)
     try:
-        config = Path(given) if given else up_with_real_nodes(CLUSTER, 2).kubeconfig
+        config = Path(given) if given else up_with_real_nodes(CLUSTER, NODES).kubeconfig
         install_operator(Helm(binaries.path("helm"), tmp_path_factory.mktemp("helm"), config))
         yield Namespace(SYSTEM, config, kubectl)
     finally:
         if not given:
             down(CLUSTER)
+            until(lambda: traces(CLUSTER) == before, "the cluster is gone", evidence=lambda: (before, traces(CLUSTER)))
+
+
+@pytest.fixture
+def nodes(system: Namespace) -> Iterator[Nodes]:
+    """All of the cluster's; whole again afterwards."""
+    found = nodes_of(system.kubeconfig)
+    yield found
+    found.mend()
 
 
 @pytest.fixture

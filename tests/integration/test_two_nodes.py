@@ -10,18 +10,11 @@ import pytest
 import yaml
 from runs import Ended, Workspace
 from tiny import write_documents, write_messages
+from weights import difference
 
 pytestmark = pytest.mark.train
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "cpu"
-
-
-def difference(one: Path, other: Path) -> float:
-    """||a - b|| / ||a|| over all weights of two checkpoints."""
-    a, b = weights(one), weights(other)
-    assert a.keys() == b.keys()
-    squared = sum(float((a[name].double() - b[name].double()).square().sum()) for name in a)
-    return (squared / sum(float(a[name].double().square().sum()) for name in a)) ** 0.5
 
 
 def minibatches(workspace: Workspace, resource: dict[str, Any], node: int) -> set[int]:
@@ -41,13 +34,6 @@ def losses(workspace: Workspace, resource: dict[str, Any], node: int) -> list[fl
         "OSFTJob": (f"training_metrics_{node}.jsonl", "loss"),
     }[resource["kind"]]
     return [step[key] for step in workspace.metrics(resource, name)]
-
-
-def weights(checkpoint: Path) -> dict[str, Any]:
-    """Without the rotary embedding's frequencies: buffers that mini-trainer saves and transformers computes from the config."""
-    from safetensors.torch import load_file
-
-    return {name: value for name, value in load_file(checkpoint / "model.safetensors").items() if not name.endswith("inv_freq")}
 
 
 def succeeded(ended: Ended) -> dict[str, Any]:

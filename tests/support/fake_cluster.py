@@ -81,6 +81,8 @@ class FakeCluster:
         self.event_names: list[tuple[str, str]] = []
         self.calls: list[tuple[str, Any]] = []
         self.kueue: dict[str, Queueing] = {}  # by the child's UID
+        self.refusals: dict[str, str] = {}  # by the child's UID
+        self.asked: list[str] = []  # of which child it was asked why its pods are missing
         self.reporters: set[str] = set()  # namespaces that have the account under which masters report
         self.faults: dict[str, list[ClusterError]] = {}
         self.now = NOW
@@ -106,6 +108,11 @@ class FakeCluster:
     async def queueing(self, namespace: str, child_uid: str, queue: str) -> Queueing:
         self._fault("queueing")
         return self.kueue.get(child_uid, Queueing())
+
+    async def pods_refused(self, namespace: str, child_uid: str) -> str:
+        self._fault("pods_refused")
+        self.asked.append(child_uid)
+        return self.refusals.get(child_uid, "")
 
     async def ensure_reporter(self, namespace: str) -> None:
         self._fault("ensure_reporter")

@@ -6,12 +6,12 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 from helm import CHART, Helm
-from real_cluster import Job, Namespace, core
+from real_cluster import Manifest, Namespace, core
+from recovery import Training
 
-from e2e.cluster.volumes import CLAIMS, volume, volume_claim, volume_name
+from e2e.cluster.volumes import volume, volume_claim, volume_name
 from e2e.images.catalogue import OPERATOR, TRAINER_CPU
 
 SYSTEM = "kubetune-system"
@@ -19,20 +19,26 @@ RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("e
 USER = 1000
 """As whom the trainer runs (kubetune.render.plan)."""
 
-QUICK = ["--poll-seconds=2", "--backoff-base-seconds=1", "--backoff-cap-seconds=4", "--sweep-seconds=10", "--straggler-seconds=5"]
+QUICK = [
+    "--poll-seconds=2",
+    "--backoff-base-seconds=1",
+    "--backoff-cap-seconds=4",
+    "--sweep-seconds=10",
+    "--straggler-seconds=5",
+    "--missing-seconds=10",
+]
 """Options that make a test short; what is tested is the same."""
 
-PATIENCE = 600
-"""Seconds that a scenario may take: two cores start two torches at once."""
+CLAIMS = {"data": "data", "runs": "runs", "tiny": "data"}
+"""By folder: `tiny` is what examples/cpu reads from."""
 
 TRAINING = {
-    "unfreezeRankRatio": 0.5,
     "effectiveBatchSize": 8,
     "maxSeqLen": 64,
     "maxTokensPerGpu": 180,  # half a batch: two nodes share it
     "learningRate": 1.0e-3,
-    "numEpochs": 2,
 }
+OWN = {"SFTJob": {}, "OSFTJob": {"unfreezeRankRatio": 0.5}}
 
 ONE_POD_A_NODE = {"requests": {"cpu": "1100m"}, "limits": {"memory": "4Gi"}}
 """A node has the machine's cores: two such pods fit on none, so the scheduler spreads them."""
@@ -45,7 +51,7 @@ def install_operator(helm: Helm) -> None:
         "image": {"repository": repository, "tag": tag},
         "trainer": {"image": TRAINER_CPU.reference},
         "crds": {"install": False},  # the cluster has them
-        "replicas": 1,
+        "replicas": 2,  # one on each node: one of them may go
         "extraArgs": QUICK,
     }
     where = (f"--namespace={SYSTEM}", "--create-namespace", "--wait=watcher", "--timeout=3m")
@@ -53,12 +59,12 @@ def install_operator(helm: Helm) -> None:
 
 
 def open_namespace(namespace: Namespace, folder: Path, model: Path, data: Path) -> None:
-    """With Pod Security "restricted" and the claims `data` and `runs`, which are folders below `folder`."""
+    """With Pod Security "restricted" and claims that are folders below `folder`."""
     api = core(namespace)
     api.create_namespace({"metadata": {"name": namespace.name, "labels": RESTRICTED}})
-    for claim in CLAIMS:
-        (folder / claim).mkdir()
-        api.create_persistent_volume(volume(namespace.name, claim, folder / claim))
+    for claim, name in CLAIMS.items():
+        (folder / name).mkdir(exist_ok=True)
+        api.create_persistent_volume(volume(namespace.name, claim, folder / name))
         api.create_namespaced_persistent_volume_claim(namespace.name, volume_claim(namespace.name, claim))
     shutil.copytree(model, folder / "data/tiny-llama")
     shutil.copyfile(data, folder / "data/train.jsonl")
@@ -67,28 +73,34 @@ def open_namespace(namespace: Namespace, folder: Path, model: Path, data: Path) 
 
 
 def close_namespace(namespace: Namespace) -> None:
+    """Gone when it returns: pods that end would take the next test's place on the nodes."""
+    namespace.kubectl("delete", "osftjobs,sftjobs", "--all", check=False)
+    namespace.kubectl("delete", "namespace", namespace.name, "--timeout=170s", check=False)
     api = core(namespace)
-    api.delete_namespace(namespace.name)
     for claim in CLAIMS:
         api.delete_persistent_volume(volume_name(namespace.name, claim))
 
 
-def submit(namespace: Namespace, *, nodes: int = 1, epochs: int = 2, **edit: Any) -> Job:
-    """An OSFT job on the tiny model; its pods stay when they have ended, for their logs."""
+def submit(
+    namespace: Namespace,
+    folder: Path,
+    kind: str = "OSFTJob",
+    *,
+    name: str = "teach",
+    nodes: int = 1,
+    epochs: int = 2,
+    edit: Manifest | None = None,
+) -> Training:
+    """A job on the tiny model; its pods stay when they have ended, for their logs."""
     settled = {
         "spec.model.uri": "pvc://data/tiny-llama",
         "spec.device": "cpu",
         "spec.nodes": nodes,
-        "spec.training": {**TRAINING, "numEpochs": epochs},
+        "spec.training": {**TRAINING, **OWN[kind], "numEpochs": epochs},
         "spec.resources": ONE_POD_A_NODE,
         "spec.runPolicy": {"cleanPodPolicy": "None"},
     }
-    return namespace.create("teach", "OSFTJob", {**settled, **edit}, pods={})
-
-
-def local_path(folder: Path, uri: str) -> Path:
-    """Where pvc://claim/path is on this machine."""
-    return folder / uri.removeprefix("pvc://")
+    return Training(namespace.create(name, kind, {**settled, **(edit or {})}, pods={}), folder)
 
 
 def keep_evidence(namespace: Namespace, system: Namespace, target: Path) -> None:

@@ -19,15 +19,20 @@ PACKAGES = "containerd runc containernetworking-plugins iproute2 iptables builda
 READY_SECONDS = 120
 
 
-def require_programs() -> None:
-    """Ends the process, saying what to do, where a node cannot run or an image cannot be built."""
+def why_not_here() -> str:
+    """Why a node cannot run, or an image be built, on this machine, and what to do; empty: both can."""
     missing = [name for name in PROGRAMS if not shutil.which(name)]
     if not Path(configuration.CNI).is_dir():
         missing.append(configuration.CNI)
     if missing:
-        sys.exit(f"Real nodes need {', '.join(missing)}. On Debian 12: apt-get install --no-install-recommends {PACKAGES}")
-    if os.geteuid():
-        sys.exit("Real nodes need root: they mount, and make namespaces and cgroups.")
+        return f"Real nodes need {', '.join(missing)}. On Debian 12: apt-get install --no-install-recommends {PACKAGES}"
+    return "Real nodes need root: they mount, and make namespaces and cgroups." if os.geteuid() else ""
+
+
+def require_programs() -> None:
+    """Ends the process where that is so."""
+    if why := why_not_here():
+        sys.exit(why)
 
 
 def up(plane: ControlPlane, wire: Network, count: int, images: Path, pause: str) -> list[Node]:
@@ -38,7 +43,8 @@ def up(plane: ControlPlane, wire: Network, count: int, images: Path, pause: str)
     for each in nodes:
         node.start(each, plane, images, pause, count)
     names = [f"node/{each.name}" for each in nodes]
-    plane.kubectl("wait", "--for=create", f"--timeout={READY_SECONDS}s", *names)
+    for name in names:  # of several at once kubectl waits for none that is not there yet
+        plane.kubectl("wait", "--for=create", f"--timeout={READY_SECONDS}s", name)
     plane.kubectl("wait", "--for=condition=Ready", f"--timeout={READY_SECONDS}s", *names)
     return nodes
 

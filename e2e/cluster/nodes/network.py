@@ -84,6 +84,11 @@ def plug(network: Network, index: int, namespace_of: int) -> None:
     ip("link", "set", end, "master", network.bridge, "up")
 
 
+def unplug(network: Network, index: int) -> None:
+    """A node's cable, should the kernel not have removed it yet with the node's namespace."""
+    ip("link", "delete", network.cable(index), check=False)
+
+
 def remove(network: Network) -> None:
     """The bridge; the cables go with the nodes' namespaces, some time after: what is still there is removed here."""
     for link in json.loads(ip("-json", "link").stdout):

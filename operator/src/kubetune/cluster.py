@@ -63,6 +63,9 @@ class Cluster(Protocol):
     async def queueing(self, namespace: str, child_uid: str, queue: str) -> Queueing:
         """How the PyTorchJob with that UID stands in its LocalQueue."""
 
+    async def pods_refused(self, namespace: str, child_uid: str) -> str:
+        """Why pods of the PyTorchJob with that UID are not created, in the cluster's words; empty: nobody says."""
+
     async def ensure_reporter(self, namespace: str) -> None:
         """Makes the account under which the namespace's masters report (REPORTER) and its binding, if they are not there."""
 

@@ -365,6 +365,19 @@ def test_many_pods_are_found_by_label():
     assert asked.query["labelSelector"] == f"kubetune.dev/job-uid={UID}"
 
 
+def test_why_pods_are_missing_is_the_newest_event_of_their_pytorchjob():
+    said = [
+        {"message": text, "lastTimestamp": f"2026-01-01T00:00:0{n}Z", "involvedObject": {"uid": uid}}
+        for n, uid, text in ((1, "child-1", "old"), (3, "child-1", "quota"), (2, "child-1", "older"), (1, "child-2", "webhook"))
+    ]
+    with cluster(Answer(body={"items": said}), Answer(body={"items": []})) as (subject, server, _):
+        for uid, told in (("child-1", "quota"), ("child-2", "webhook"), ("child-3", "")):
+            assert asyncio.run(subject.pods_refused("default", uid)) == told
+        assert asyncio.run(subject.pods_refused("other", "child-1")) == ""
+    assert [asked.path for asked in server.asked] == [f"/api/v1/namespaces/{name}/events" for name in ("default", "other")]
+    assert server.asked[0].query["fieldSelector"] == "reason=FailedCreatePod"
+
+
 def test_a_burst_asks_for_the_reporter_once():
     with cluster(*[Answer()] * 2) as (subject, server, _):
 

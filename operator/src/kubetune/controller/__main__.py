@@ -47,6 +47,7 @@ SECONDS = (
     ("backoff-base", 10.0, "the wait before the first retry; with every further failure in a row it doubles"),
     ("backoff-cap", 300.0, "no retry waits longer than this"),
     ("quiet", 120.0, "how long the first attempt may wait for pods before the status speaks of it"),
+    ("missing", 60.0, "how long pods may be missing before the cluster is asked why"),
     ("straggler", 30.0, "how long after success the other nodes' pods may take to end by themselves"),
 )
 
@@ -89,6 +90,7 @@ def settings(given: argparse.Namespace) -> OperatorSettings:
         quiet_seconds=given.quiet_seconds,
         backoff_base_seconds=given.backoff_base_seconds,
         backoff_cap_seconds=given.backoff_cap_seconds,
+        missing_seconds=given.missing_seconds,
         straggler_seconds=given.straggler_seconds,
     )
     return OperatorSettings(

@@ -32,6 +32,8 @@ class Child:
     succeeded: bool = False
     failed: bool = False
     message: str = ""
+    replicas: int = 0
+    """How many pods it is to have."""
     spec_hash: str | None = None
     identity: dict[str, Any] | None = None
     """What it was made from (kubetune.api.identity)."""
@@ -56,6 +58,7 @@ def child_state(manifest: Manifest, job_uid: str) -> Child:
         succeeded=_true(manifest, "Succeeded"),
         failed=_true(manifest, "Failed"),
         message=_message(manifest),
+        replicas=sum(each.get("replicas") or 1 for each in _replica_specs(manifest).values()),
         spec_hash=(metadata.get("annotations") or {}).get(SPEC_HASH),
         identity=identity_of(manifest),
         remains=not owned and labels.get(MANAGED_BY) == "kubetune" and labels.get(JOB_UID, job_uid) != job_uid,
@@ -64,6 +67,10 @@ def child_state(manifest: Manifest, job_uid: str) -> Child:
 
 def _run_policy(manifest: Manifest) -> Manifest:
     return dict(manifest.get("spec", {}).get("runPolicy") or {})
+
+
+def _replica_specs(manifest: Manifest) -> Manifest:
+    return dict(manifest.get("spec", {}).get("pytorchReplicaSpecs") or {})
 
 
 def _conditions(manifest: Manifest) -> list[Manifest]:

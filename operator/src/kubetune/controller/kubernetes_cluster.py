@@ -29,7 +29,11 @@ UNKNOWN_KIND = "could not find the requested resource"
 """The API server's words for a path that it does not serve."""
 
 OWN_APPLY = {"fieldManager": FIELD_MANAGER, "force": "true"}
+POD_REFUSED = "FailedCreatePod"
+"""The training operator's reason for an event about a pod that it could not create."""
+
 REPORTER_SECONDS = 60.0
+REFUSALS_SECONDS = 30.0
 FEW_PODS = 8
 PAGE = 250
 """Objects of a long list that are in memory at a time, some 50 KiB each."""
@@ -59,6 +63,8 @@ class KubernetesCluster:
         self._executor = executor
         self._reporting = asyncio.Lock()
         self._reporters: dict[str, float] = {}  # when they were last applied, by namespace
+        self._searching = asyncio.Lock()
+        self._refusals: dict[str, tuple[float, dict[str, str]]] = {}  # when they were searched for, and what was found
 
     async def get_job(self, kind: str, namespace: str, name: str) -> Manifest | None:
         job = await self._read(f"{jobs_path(kind, namespace)}/{name}")
@@ -93,6 +99,24 @@ class KubernetesCluster:
 
     async def queueing(self, namespace: str, child_uid: str, queue: str) -> Queueing:
         return await self._call(partial(self._kueue.of, namespace, child_uid, queue))
+
+    async def pods_refused(self, namespace: str, child_uid: str) -> str:
+        """From the training operator's events: its PyTorchJob says nothing of it.
+
+        The API server looks at every event of the namespace for that: one search in half a minute answers for all its jobs.
+        """
+        async with self._searching:
+            since, _ = self._refusals.get(namespace, (-REFUSALS_SECONDS, {}))
+            if time.monotonic() - since >= REFUSALS_SECONDS:
+                self._refusals[namespace] = time.monotonic(), await self._refused_pods(namespace)
+            return self._refusals[namespace][1].get(child_uid, "")
+
+    async def _refused_pods(self, namespace: str) -> dict[str, str]:
+        """The newest refusal of each PyTorchJob, by its UID."""
+        path, query = f"/api/v1/namespaces/{namespace}/events", {"fieldSelector": f"reason={POD_REFUSED}"}
+        found = await self._call(lambda: self._api.items(path, query=query))
+        found.sort(key=lambda each: each.get("lastTimestamp") or each.get("eventTime") or "")
+        return {str(each["involvedObject"].get("uid")): str(each.get("message", "")) for each in found}
 
     async def ensure_reporter(self, namespace: str) -> None:
         """Applied again after a minute, in case somebody deleted one of them: a thousand jobs cost two writes a minute."""

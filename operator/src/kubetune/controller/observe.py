@@ -45,6 +45,7 @@ class Observation:
     pods: tuple[PodState, ...] = ()  # of the last attempt, master first
     upstream: Upstream | None = None
     queue: QueueState | None = None  # of the live attempt, else of the last one while its PyTorchJob is still there
+    refused: str = ""  # why pods of the live attempt are not created, in the cluster's words
 
     @property
     def uid(self) -> str:

@@ -68,7 +68,7 @@ async def reconcile(  # noqa: PLR0913, PLR0917 - the signature that the operator
     now = now.replace(microsecond=0)  # as Kubernetes' own timestamps
     try:
         seen = await beside(cluster, observe(newcomer)) if newcomer else await gather(cluster, kind, namespace, name)
-        observed = with_defaults(seen, settings)
+        observed = with_defaults(await with_refusal(cluster, seen, settings, now), settings)
         decision = decide(observed, settings, now) if observed else None
         if observed is None or decision is None:
             return Outcome()
@@ -177,6 +177,22 @@ def first_master(manifest: Manifest, names: Sequence[str]) -> tuple[str, ...]:
 def with_defaults(seen: Observation | None, settings: ControllerSettings) -> Observation | None:
     """The job as it would be rendered now; its manifest, its hash and the child of a live attempt stay what they are."""
     return replace(seen, job=settings.job_defaults.under(seen.job)) if seen and seen.job else seen
+
+
+async def with_refusal(
+    cluster: Cluster, seen: Observation | None, settings: ControllerSettings, now: datetime
+) -> Observation | None:
+    """Why pods of the live attempt are missing, once they have been for a while: the search costs the API server something."""
+    child = seen.child if seen else None
+    if seen is None or seen.deleting or child is None or child.created is None or child.suspended or child.deleting:
+        return seen
+    if len(seen.pods) >= child.replicas or (now - child.created).total_seconds() < settings.missing_seconds:
+        return seen
+    try:
+        return replace(seen, refused=await cluster.pods_refused(_namespace(seen), child.uid))
+    except ClusterError as problem:
+        logger.warning("why pods of %s are missing could not be read: %s", child.name, problem)
+        return seen
 
 
 async def queueing(cluster: Cluster, seen: Observation) -> QueueState | None:

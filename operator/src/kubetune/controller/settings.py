@@ -33,6 +33,9 @@ class ControllerSettings:
     quiet_pods_seconds: float = 10.0
     """The same once there are pods: the longest that a job which is starting looks like one that was not looked at yet."""
 
+    missing_seconds: float = 60.0
+    """How long pods may be missing before the cluster is asked why: they are refused by a quota, or only late."""
+
     settle_seconds: float = 3.0
     """After a pod failed without a root cause of its own: how long the rest of the gang has to name one."""
 

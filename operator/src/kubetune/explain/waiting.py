@@ -206,7 +206,7 @@ def refused(evidence: Evidence, commands: Commands) -> Iterator[Finding]:
     """The cluster refuses the PyTorchJob, or the training operator its pods."""
     if finished(evidence):
         return
-    words = [evidence.message] if evidence.reason in ("CreateFailed", "DeleteFailed") else []
+    words = [evidence.message] if evidence.reason in ("CreateFailed", "DeleteFailed", "PodsRefused") else []
     if not words and not evidence.pods:
         words = [each.message for each in evidence.warnings("FailedCreatePod", "FailedCreate", "CreateFailed")][-1:]
     for said in words:

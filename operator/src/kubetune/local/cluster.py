@@ -87,6 +87,10 @@ class LocalCluster:
         """Nothing to say: here every queue admits at once."""
         return Queueing(installed=False)
 
+    async def pods_refused(self, namespace: str, child_uid: str) -> str:  # noqa: ARG002 - the protocol's
+        """Nobody refuses: a process that cannot be started is a pod that failed."""
+        return ""
+
     async def ensure_reporter(self, namespace: str) -> None:
         """Nothing to do: its pods report by a file."""
 

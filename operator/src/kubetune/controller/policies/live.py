@@ -137,7 +137,10 @@ def supervise(observed: Observation, settings: ControllerSettings, now: datetime
 
 def standing(observed: Observation) -> tuple[Phase, str, str]:
     """(phase, reason, message) of an attempt that has not ended."""
-    if (observed.master and observed.master.running) or observed.step is not None:
+    master_runs = observed.master is not None and observed.master.running
+    if observed.refused and observed.step is None:  # the other nodes wait for those that nobody creates
+        return Phase.RUNNING if master_runs else Phase.STARTING, "PodsRefused", observed.refused
+    if master_runs or observed.step is not None:
         return Phase.RUNNING, "Running", ""
     for pod in observed.pods:
         if pod.unschedulable:

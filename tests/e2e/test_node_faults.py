@@ -1,0 +1,84 @@
+"""What befalls a node under a training job: it is drained, lost, or silent while its containers run on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from node_faults import Nodes
+from real_cluster import Namespace
+from real_nodes import submit
+from recovery import EPOCH, PATIENCE, Training, now
+from scenario_records import TellScenario
+from waiting import until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3 * PATIENCE)]
+
+
+SILENT_EPOCHS = 300
+"""More than attempt 1 can do until the next one has begun (more than a minute)."""
+
+SOON = [
+    {"key": f"node.kubernetes.io/{lost}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5}
+    for lost in ("not-ready", "unreachable")
+]
+"""Of the user's own: pods leave a lost node after 5 seconds instead of kubetune's 30."""
+
+
+def node_of(training: Training, attempt: int) -> str:
+    return str(training.job.pods(attempt)[0]["spec"]["nodeName"])
+
+
+def test_a_node_is_drained(namespace: Namespace, nodes: Nodes, volumes: Path, tell_scenario: TellScenario) -> None:
+    training = submit(namespace, volumes, epochs=20)
+    training.wait_for_state()
+    node, since = node_of(training, 1), now()
+    nodes.drain(node)
+    seconds = training.seconds_to_next_step(since)
+    assert node_of(training, 2) != node
+    status = training.succeeds(attempts=2)
+    assert status["attempts"][0]["reason"] == "Preempted"
+    assert training.lost(1) == 0
+    tell_scenario(training.scenario("A node is drained", "`kubectl drain`; the job goes on on the other node", seconds=seconds))
+
+
+def test_a_node_is_lost(namespace: Namespace, nodes: Nodes, volumes: Path, tell_scenario: TellScenario) -> None:
+    training = submit(namespace, volumes, "SFTJob", epochs=20)
+    training.wait_for_state()
+    node, since = node_of(training, 1), now()
+    nodes.crash(node)
+    seconds = training.seconds_to_next_step(since)
+    assert node_of(training, 2) != node
+    status = training.succeeds(attempts=2)
+    assert status["attempts"][0]["reason"] == "NodeLost"
+    assert training.lost(1) <= EPOCH
+    done = "kubelet, containerd and all containers of the node killed at once (an operator's replica was there); the other node takes the job"
+    tell_scenario(training.scenario("A node is lost", done, seconds=seconds))
+
+
+def test_a_node_is_silent_and_its_containers_run_on(
+    namespace: Namespace, nodes: Nodes, volumes: Path, tell_scenario: TellScenario
+) -> None:
+    training = submit(namespace, volumes, epochs=SILENT_EPOCHS, edit={"spec.template": {"tolerations": SOON}})
+    training.wait_for_state()
+    node, since = node_of(training, 1), now()
+    nodes.silence(node)
+    seconds = training.seconds_to_next_step(since)
+    assert node_of(training, 2) != node
+    resumed = training.steps(2)[0] - 1
+
+    until(
+        lambda: not nodes.running(node, "kubetune_trainer"),
+        "the old attempt gives way",
+        seconds=120,
+        evidence=training.job.evidence,
+    )
+    done_twice = training.last_step(1) - resumed
+    status = training.succeeds(attempts=2)
+    assert status["attempts"][0]["reason"] == "NodeLost"
+    assert "/attempt-2/" in status["finalCheckpoint"]["uri"]
+    done = (
+        f"its kubelet alone killed: attempt 1 trained on to step {training.last_step(1)}, {done_twice} steps after the one that attempt 2 "
+        "went on from, then gave way; nothing that it wrote after that one was used"
+    )
+    tell_scenario(training.scenario("A node is silent, its containers run on", done, seconds=seconds))
