@@ -37,6 +37,7 @@ TYPED_BY = {
     r"kubetune (report|checkpoints) .*-n research": "tests/cluster/test_cli.py",
     r"kubetune (submit|get|logs|top|suspend|resume|retry|delete)\b": "tests/cluster/test_cli.py",
     r"kubectl get osftjob teach -o yaml \| kubetune explain -": "tests/unit/cli/test_explain.py",
+    r"kubectl get osftjob teach -o yaml \| kubetune report -": "tests/unit/cli/test_report_commands.py",
     r"helm template chart \| kubetune validate -": "tests/unit/cli/test_app.py::test_validate_reads_standard_input",
     r"kubetune crds \| kubectl apply ": "tests/unit/cli/test_app.py::test_crds_prints_both",
     r"eval \"\$\(kubetune completion bash\)\"": "tests/unit/cli/test_completion.py",
@@ -55,6 +56,10 @@ NOT_TYPED = {
     r"kubectl apply -f examples/gitops/argocd/": (
         "Argo CD, which is not to be had where this is built: its fields are read",
         "tests/unit/project/test_argocd.py::test_the_application_does_as_the_page_says",
+    ),
+    r"kubectl describe workload/pytorchjob-teach-sft-1-1a2b3 ": (
+        "explain says it, of a Workload whose name Kueue made up",
+        "tests/unit/explain/test_waiting.py::test_kueues_own_word_goes_before_the_conditions",
     ),
     r"helm upgrade kubetune .*serviceMonitor": (
         "the Prometheus operator's kinds: what the chart makes for them is compared with what is golden",
@@ -108,7 +113,7 @@ def test_who_is_named_is_there(where: str) -> None:
 def test_what_says_it_itself_is_there() -> None:
     own = [rule for rule, named in TYPED_BY.items() if not named]
     lines = [line for page in PAGES for line in indented(page) if any(re.match(rule, line) for rule in own)]
-    assert len(lines) > 20
+    assert len(lines) > 10
     assert [line for line in lines if not exists(str(who(line)).rstrip("/"))] == []
 
 
@@ -140,14 +145,20 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 PLACES = ("/mnt/runs/default-teach-1234abcd", "/runs/a")
 """Where the documents say that a job's directory is mounted."""
 
+OTHER_NAME = "demo"
+"""Of the job that was run."""
+
 
 @pytest.mark.parametrize("page", [page for page in PAGES if any(line.startswith("kubetune ") for line in indented(page))])
-def test_lines_of_kubetune_that_need_nothing_are_typed(page: str, desk: Path) -> None:
+def test_lines_of_kubetune_that_need_nothing_are_typed(page: str, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process; into a file or another program goes what comes of them elsewhere."""
     directory = str(next((desk / ".kubetune/volumes/runs").iterdir()))
+    meant = {**dict.fromkeys(PLACES, directory), OTHER_NAME: "teach"}
+    (desk / "new").mkdir()
     wrong = []
     for line in (line for line in indented(page) if line.startswith("kubetune ") and not (who(line) or why_not(line))):
-        words = [directory if word in PLACES else word for word in shlex.split(re.split(r" [|>] ", line)[0])[1:]]
+        words = [meant.get(word, word) for word in shlex.split(re.split(r" [|>] ", line)[0])[1:]]
+        monkeypatch.chdir(desk / "new" if words[0] == "init" else desk)
         done = CliRunner().invoke(kubetune, words)
         if done.exit_code or not done.output:
             wrong.append(f"{line}\nended with {done.exit_code}:\n{done.output}{done.exception or ''}")
@@ -157,7 +168,7 @@ def test_lines_of_kubetune_that_need_nothing_are_typed(page: str, desk: Path) ->
 def kubetunes(line: str) -> Iterator[str]:
     """The parts of a line that call kubetune, without comment and redirection."""
     for part in re.split(r"\s(?:\||&&|;)\s|\$\(", line):
-        words = re.split(r"\s[>#]|\)", part.strip().removeprefix(".venv/bin/"))[0].strip()
+        words = re.split(r"\s(?:\d?>|#|&)|\)", part.strip().removeprefix(".venv/bin/"))[0].strip()
         if re.match(r"kubetune [a-z]", words) and not FORM.search(words):
             yield words
 
@@ -174,7 +185,8 @@ def misunderstood(line: str) -> str | None:
     try:
         context = kubetune.make_context("kubetune", [], resilient_parsing=True)
         _, command, rest = kubetune.resolve_command(context, shlex.split(line)[1:])
-        assert command is not None
+        if command is None:
+            return f"{line}: there is no such command"
         command.make_context(command.name, rest, parent=context)
     except (click.MissingParameter, click.exceptions.Exit):
         return None
@@ -187,7 +199,7 @@ def test_whatever_is_said_of_kubetune_it_knows() -> None:
     said = {line for page in pages() for line in spoken_of(page)}
     helps = (line for each in kubetune.commands.values() for line in (each.epilog or "").splitlines())
     said |= {line for text in helps for line in kubetunes(text)}
-    assert len(said) > 100
+    assert len(said) > 80
     assert sorted(filter(None, map(misunderstood, said))) == []
 
 

@@ -161,6 +161,15 @@ def test_a_loss_that_is_not_finite_is_said(story):
     read(said)
 
 
+def test_a_run_without_a_spec_has_its_parameters_beside_what_it_is(story):
+    told = page(replace(story, spec=None), "0", NOW)
+    (columns,) = re.findall(r'<div class="two">(.*?)</section>', told, re.DOTALL)
+    assert columns.startswith("<div><table")
+    assert columns.count("<pre>") == 1
+    assert "<div></div>" not in told
+    read(told)
+
+
 def test_a_page_about_nothing_is_a_page():
     document = read(page(story_of(Material()), "0.1.0", NOW))
     assert "no attempt has left anything to read" in document.text

@@ -118,12 +118,18 @@ def profile_text(data: Mapping[str, Any], field: str) -> str:
 
 
 def spec_and_versions(story: Story) -> str:
-    """The resource's spec where it is known, and what the trainer made of it."""
+    """The resource's spec where it is known, and what the trainer made of it; the library's runs have no spec."""
     asked = {name: value for name, value in (story.asked or {}).items() if value not in ({}, None)}
     spec = f"<h3>spec</h3><pre>{escape(as_yaml(story.spec))}</pre>" if story.spec else ""
     filled = f"<h3>as the trainer ran it, defaults filled in</h3><pre>{escape(as_yaml(asked))}</pre>" if asked else ""
     versions = pairs([*story.identity.items(), *(sorted(story.versions.items()))])
-    return f'{versions}<div class="two"><div>{spec}</div><div>{filled}</div></div>' if versions or spec or filled else ""
+    return versions + beside(spec, filled) if spec else beside(versions, filled)
+
+
+def beside(*parts: str) -> str:
+    """In columns where there is room for them; what is empty takes none."""
+    there = [f"<div>{part}</div>" for part in parts if part]
+    return f'<div class="two">{"".join(there)}</div>' if there else ""
 
 
 def as_yaml(value: Mapping[str, Any] | None) -> str:
