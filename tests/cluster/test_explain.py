@@ -52,7 +52,9 @@ def test_pods_that_a_quota_refuses(explained, namespace: Namespace, operator: Op
     operator.kill()
     operator.start("--missing-seconds=2")
     job = namespace.create()
-    until(lambda: job.condition("Running").get("reason") == "PodsRefused", "the status has the quota's words", evidence=job.evidence)
+    until(
+        lambda: job.condition("Running").get("reason") == "PodsRefused", "the status has the quota's words", evidence=job.evidence
+    )
     assert "exceeded quota: team" in job.condition("Running")["message"]
     assert ("PodsRefused", job.condition("Running")["message"]) in job.events()
     assert explained("teach")["reason"] == "QuotaExceeded"

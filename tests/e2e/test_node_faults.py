@@ -82,5 +82,3 @@ def test_a_node_is_silent_and_its_containers_run_on(
         "went on from, then gave way; nothing that it wrote after that one was used"
     )
     tell_scenario(training.scenario("A node is silent, its containers run on", done, seconds=seconds))
-
-
