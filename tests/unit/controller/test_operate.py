@@ -330,3 +330,16 @@ def test_a_glance_that_fails_is_a_look():
     cluster.faults["pods"] = [ClusterError("not now")] * 2
     assert asyncio.run(operator._reconcile(TEACH)) == CONTROLLER.error_seconds
     assert cluster.faults["pods"] == []
+
+
+def test_a_quiet_job_that_reports_is_told_to_run_at_once():
+    cluster = Listing(job())
+    operator = quiet(cluster)
+    cluster.run_pods(1)
+    cluster.report(progress={"step": 1, "totalSteps": 30})
+    assert operator.told("SFTJob", cluster.job, "MODIFIED")
+    operator.notice(TEACH)
+    asyncio.run(operator._reconcile(TEACH))
+    assert cluster.status["phase"] == "Running"
+    cluster.report(progress={"step": 2, "totalSteps": 30})
+    assert not operator.told("SFTJob", cluster.job, "MODIFIED"), "its steps are no news any more"

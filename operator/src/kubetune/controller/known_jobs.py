@@ -59,6 +59,11 @@ class Seen:
         return before is None or asked != (before.generation, before.deleting, before.retry)
 
     @property
+    def steps(self) -> bool:
+        """Whether its trainer has reported."""
+        return bool(self.step or self.total or self.reported)
+
+    @property
     def finished(self) -> bool:
         return self.phase in (Phase.SUCCEEDED, Phase.FAILED)
 

@@ -108,7 +108,8 @@ class Operator:
         if self.leading and (before or change == "ADDED"):
             self.metrics.changed(before, job)
             log_change(before, job)
-        return job.asks_for_more_than(before)
+        speaks = job.steps and job.key in self._quiet  # a phase that lags behind the steps would be read as a mistake
+        return speaks or job.asks_for_more_than(before)
 
     def notice(self, key: Key) -> None:
         """Something may have changed. A standby need not remember: it begins with all jobs when it takes over."""
