@@ -38,9 +38,12 @@ class Nodes:
         """Its kubelet alone is killed: the containers run on, and nobody can tell them to stop."""
         self.silent.add(name)
         entered = psutil.Process(int((self.all[name].folder / "kubelet.pid").read_text()))  # nsenter, which waits for it
-        for kubelet in entered.children():
+        kubelets = entered.children()
+        assert kubelets, "the kubelet runs"
+        for kubelet in kubelets:
             kubelet.kill()
-        entered.wait(timeout=30)
+        _, alive = psutil.wait_procs(kubelets, timeout=30)
+        assert not alive
 
     def drain(self, name: str) -> str:
         """As an administrator does it, in a minute at most; what kubectl said."""

@@ -54,16 +54,9 @@ class Training:
         return any(f"/attempt-{attempt}/" in each["uri"] for each in states)
 
     def seconds_to_next_step(self, since: datetime, attempt: int = 2) -> float:
-        """From that moment to the first step that the attempt reports."""
-        until(lambda: self._steps(attempt), f"a step of attempt {attempt}", seconds=PATIENCE, evidence=self.job.evidence)
-        return (datetime.fromisoformat(self.job.status["progress"]["updatedTime"]) - since).total_seconds()
-
-    def _steps(self, attempt: int) -> bool:
-        status = self.job.status
-        progress, last = status.get("progress") or {}, (status.get("attempts") or [{}])[-1]
-        if last.get("number") != attempt or "stage" in progress or "updatedTime" not in progress:
-            return False
-        return datetime.fromisoformat(progress["updatedTime"]) > datetime.fromisoformat(last["started"])
+        """From that moment to the first step that the attempt logs."""
+        until(lambda: self.steps(attempt), f"a step of attempt {attempt}", seconds=PATIENCE, evidence=self.job.evidence)
+        return (now() - since).total_seconds()
 
     def succeeds(self, attempts: int = 1) -> Manifest:
         """The final status: it tells of a final checkpoint, which is there, whole."""
