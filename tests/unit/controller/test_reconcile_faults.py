@@ -106,3 +106,14 @@ def test_an_unreadable_log_is_no_obstacle():
     settle(cluster, at(30))
     assert cluster.status["phase"] == "Failed"
     assert "logTail" not in cluster.status["failure"]
+
+
+def test_the_kubelet_of_a_lost_node_is_not_asked_for_a_log():
+    cluster, (master,) = started(runPolicy={"backoffLimit": 0})
+    cluster.faults["log_tail"] = [ClusterError("it would be waited for")]
+    lost = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}
+    cluster.pod_objects[master]["status"]["conditions"] = [lost]
+    cluster.pod_objects[master]["metadata"]["deletionTimestamp"] = stamp(at(40))
+    settle(cluster, at(30))
+    assert cluster.status["failure"]["class"] == "NodeLost"
+    assert len(cluster.faults["log_tail"]) == 1

@@ -229,6 +229,8 @@ async def with_log_tail(cluster: Cluster, observed: Observation, decision: Decis
     failure = decision.failure
     if decision.ended is None or failure is None or failure.pod is None or failure.log_tail or says_it_all(failure):
         return decision
+    if any(pod.name == failure.pod and pod.node_lost for pod in observed.pods):
+        return decision  # its kubelet is silent, and to wait for it held up the next attempt by 17 s
     try:
         tail = await cluster.log_tail(_namespace(observed), failure.pod, settings.log_tail_lines)
     except ClusterError as problem:
