@@ -11,7 +11,8 @@ from real_cluster import Job, Manifest
 from scenario_records import Scenario
 from waiting import until
 
-from kubetune.report.sources import read_material
+from kubetune.report.metrics import read_steps
+from kubetune.report.sources import METRICS, text_of
 from kubetune_trainer.checkpoints.verify import verify_hf
 
 PATIENCE = 600
@@ -36,7 +37,8 @@ class Training:
 
     def steps(self, attempt: int) -> Sequence[int]:
         """Those that the attempt logged, in the volume: the status hears of some only."""
-        return [each.step for each in read_material(self.folder).runs.get(f"attempt-{attempt}", ())]
+        files = (self.folder / f"attempt-{attempt}" / name for name in METRICS)
+        return [each.step for file in files for each in read_steps(text_of(file))]
 
     def last_step(self, attempt: int) -> int:
         return max(self.steps(attempt), default=0)
