@@ -91,6 +91,13 @@ class Replica:
         return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.rsplit(" ", 1)[0] == series), None)
 
     @property
+    def made(self) -> int:
+        """PyTorchJobs: created (newcomers), or applied where there was none."""
+        verbs = ("create", "patch")
+        found = [self.metric(f'kubetune_api_writes_total{{code="201",resource="pytorchjobs",verb="{verb}"}}') for verb in verbs]
+        return int(sum(each or 0 for each in found))
+
+    @property
     def leads(self) -> bool:
         return self.metric("kubetune_leader") == 1
 
