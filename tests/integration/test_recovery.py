@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,8 @@ def test_kill_9_of_the_second_nodes_worker_restarts_the_gang_from_the_first_epoc
     assert two["resumedFrom"].endswith(f"step_{STEPS}")
     assert "/attempt-2/" in status["finalCheckpoint"]["uri"]
     assert status["goodput"]["training"] > 0
-    assert "lost" in status["goodput"]  # whole seconds: how many depends on how soon after the state the kill came
+    saved, end = (datetime.fromisoformat(each) for each in (newest_state(stored)["time"], one["ended"]))
+    assert status["goodput"]["lost"] == (end - saved.replace(microsecond=0)).total_seconds(), "since the state that it goes on from"
     assert "attempt 2 goes on from" in ended.stderr
 
 

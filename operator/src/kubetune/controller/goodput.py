@@ -51,9 +51,10 @@ def _worked(value: Goodput, observed: Observation, attempt: Attempt) -> Goodput:
 
 
 def last_save(observed: Observation, begin: datetime, end: datetime) -> datetime:
-    """When the attempt's last verified full state was written; its begin if there is none."""
+    """When the attempt's last verified full state was written, in whole seconds as its end is; its begin if there is none."""
     states = (c for c in observed.status.checkpoints if c.kind == "full-state" and c.verified)
-    return max((c.time for c in states if c.time and begin <= c.time <= end), default=begin)
+    times = (c.time.replace(microsecond=0) for c in states if c.time)
+    return max((time for time in times if begin <= time <= end), default=begin)
 
 
 def _seconds(delta: timedelta) -> int:
