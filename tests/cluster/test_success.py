@@ -21,7 +21,8 @@ def test_a_job_is_created_runs_and_succeeds(namespace: Namespace, operator: Oper
     assert status["observedGeneration"] == job.get()["metadata"]["generation"]
     (attempt,) = status["attempts"]
     assert (attempt["reason"], attempt["lastStep"], status["restarts"]) == ("Succeeded", 10, 0)
-    assert [reason for reason, _ in job.events()] == ["Succeeded"], "the ordinary is no event"
+    events = job.events()
+    assert [reason for reason, _ in events] == ["Succeeded"], f"the ordinary is no event: {events}"
     assert len(namespace.children()) == 1
 
 

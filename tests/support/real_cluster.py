@@ -49,6 +49,9 @@ class Namespace:
         for claim in CLAIMS:
             api.create_persistent_volume(volume(self.name, claim))
             api.create_namespaced_persistent_volume_claim(self.name, volume_claim(self.name, claim))
+        # A pod that comes before the volume controller has bound its claims is unschedulable for a moment, which would be said.
+        claims = partial(api.list_namespaced_persistent_volume_claim, self.name)
+        until(lambda: all(claim.status.phase == "Bound" for claim in claims().items), f"the claims of {self.name} are bound")
 
     def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
         command = [str(self.program), f"--kubeconfig={self.kubeconfig}", f"--namespace={self.name}", *arguments]
