@@ -28,12 +28,6 @@ SOON = [
 """Of the user's own: pods leave a lost node after 5 seconds instead of kubetune's 30."""
 
 
-REMOVED_BENEATH = (
-    "attempt 1, which runs on, may remove the state that attempt 2 has chosen (checkpoint.keep) before it gives way: attempt 2 "
-    "then fails (BackendError, FileNotFoundError), and attempt 3 goes on from an older one"
-)
-
-
 def node_of(training: Training, attempt: int) -> str:
     return str(training.job.pods(attempt)[0]["spec"]["nodeName"])
 
@@ -65,7 +59,6 @@ def test_a_node_is_lost(namespace: Namespace, nodes: Nodes, volumes: Path, tell_
     tell_scenario(training.scenario("A node is lost", done, seconds=seconds))
 
 
-@pytest.mark.xfail(reason=REMOVED_BENEATH, strict=False)
 def test_a_node_is_silent_and_its_containers_run_on(
     namespace: Namespace, nodes: Nodes, volumes: Path, tell_scenario: TellScenario
 ) -> None:

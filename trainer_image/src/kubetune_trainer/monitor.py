@@ -14,6 +14,7 @@ from kubetune_trainer.backends.base import BackendRun, FoundCheckpoint, StepMetr
 from kubetune_trainer.backends.common import node_log_dir
 from kubetune_trainer.checkpoints import Manifest, write_manifest
 from kubetune_trainer.checkpoints.keeper import Keeper
+from kubetune_trainer.checkpoints.last_good import followed
 from kubetune_trainer.contract import Checkpoint, Progress, Report, newest
 from kubetune_trainer.disk import full_disk, says_full, size_below
 from kubetune_trainer.launch.evidence import read_stage
@@ -47,6 +48,7 @@ class Monitor:
     _sealed: dict[Path, tuple[Manifest, float]] = field(default_factory=dict)  # with the seconds that it took
     _unsaved: int = 0  # failed saves that were told
     _short: bool = False  # a manifest waits for space
+    _gave_way: bool = False  # a later attempt has begun
     _stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -120,6 +122,8 @@ class Monitor:
             TrainingError: of class DiskFull, once the backend returned: a manifest finds no room.
 
         """
+        if self.plan.judges and followed(self.run.output_dir):
+            self._give_way()
         found = self.plan.backend.found(self.run, self.steps)
         new = [each for each in found if self._is_new(each) and self._is_complete(each, returned=returned)]
         if self._uploads is not None:
@@ -241,11 +245,17 @@ class Monitor:
             self._give_way()
             return
         gone = self._uploads.retire() if self._uploads else self.keeper.retire(self.earlier, self.run.output_dir)
+        if gone is None:
+            self._give_way()
+            return
         with self._lock:
             self._found = {path: checkpoint for path, checkpoint in self._found.items() if path not in gone}
 
     def _give_way(self) -> None:
         """A lost node's containers run on: who was followed by a later attempt has no more to do."""
+        if self._gave_way:
+            return
+        self._gave_way = True
         logger.error("a later attempt than %d has begun: this one ends", self.plan.attempt)
         stop = self.plan.backend.stop_file(self.run)
         if stop is not None:

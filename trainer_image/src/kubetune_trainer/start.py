@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kubetune_trainer.backends.base import BackendRun
 from kubetune_trainer.checkpoints.keeper import Keeper
-from kubetune_trainer.checkpoints.last_good import LastGood
+from kubetune_trainer.checkpoints.last_good import ATTEMPT, LastGood, number_of
 from kubetune_trainer.checkpoints.resume import Choice, Fit, choose
 from kubetune_trainer.earlier import call_hash, note_start, read_record, take_up
 from kubetune_trainer.plan import RunPlan
@@ -20,8 +20,6 @@ from kubetune_trainer.storage.output import FIELD
 from kubetune_trainer.storage.runs import take_up_stored
 
 logger = logging.getLogger(__name__)
-
-ATTEMPT = "attempt-"
 
 
 @dataclass(frozen=True)
@@ -92,8 +90,8 @@ def earlier_runs(plan: RunPlan, states: tuple[str, ...]) -> tuple[Path, ...]:
         paths = [store.path_of(parse(FIELD, state)) if store else Path(state) for state in reversed(states)]
         return tuple(dict.fromkeys(path.parents[1] for path in paths))
     runs = map(store.path_of, store.runs_beside()) if store else plan.ledger_dir.glob(f"{ATTEMPT}*")
-    numbers = {path: path.name.removeprefix(ATTEMPT) for path in runs}
-    found = {path: int(number) for path, number in numbers.items() if number.isdigit() and int(number) < plan.attempt}
+    numbers = {path: number_of(path.name) for path in runs}
+    found = {path: number for path, number in numbers.items() if number is not None and number < plan.attempt}
     return tuple(sorted(found, key=lambda path: found[path]))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kubetune_trainer.checkpoints.last_good import POINTER_NAME, Good, claim, move, read_pointer
+from kubetune_trainer.checkpoints.last_good import POINTER_NAME, Good, claim, followed, move, read_pointer, spared
 
 
 def good(attempt: int, step: int, kind: str = "full-state") -> Good:
@@ -36,6 +36,27 @@ def test_an_attempt_that_was_followed_moves_it_no_more(tmp_path: Path):
     assert (pointer.attempt, pointer.full_state) == (2, good(1, 5))
     assert claim(tmp_path, 1).attempt == 2
     assert move(tmp_path, 2, good(2, 6))
+
+
+def test_an_attempt_learns_that_it_was_followed(tmp_path: Path):
+    runs = one, two, ten, _ = [tmp_path / name for name in ("attempt-1", "attempt-2", "attempt-10", "a-call")]
+    assert not any(map(followed, runs)), "no attempt has begun"
+    claim(tmp_path, 2)
+    assert [run for run in runs if followed(run)] == [one]
+    claim(tmp_path, 10)
+    assert [run for run in runs if followed(run)] == [one, two]
+    (tmp_path / "attempt-11").mkdir()
+    assert [run for run in runs if followed(run)] == [one, two, ten], "its directory is there before the pointer is its"
+
+
+def test_what_the_next_attempt_goes_on_from_is_spared(tmp_path: Path):
+    run = tmp_path / "attempt-1"
+    assert spared(run) is None
+    claim(tmp_path, 1)
+    assert spared(run) is None
+    move(tmp_path, 1, good(1, 5))
+    assert spared(run) == run / "full_state" / "step_5"
+    assert spared(tmp_path / "a-call") is None, "a call of the library has no attempts beside it"
 
 
 def test_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,10 +1,12 @@
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from kubetune_trainer.backends.base import BackendRun
 from kubetune_trainer.backends.common import found_checkpoints
+from kubetune_trainer.checkpoints.last_good import Good, claim, move
 from kubetune_trainer.contract import MANIFEST_NAME, FailureClass
 from kubetune_trainer.launch.command import LOG_DIR_ENV
 from kubetune_trainer.launch.diagnosis import classify
@@ -58,6 +60,36 @@ def test_the_last_verified_state_stays_until_a_newer_one_is_verified(tmp_path: P
     (home / "step_3" / MANIFEST_NAME).write_text("{}")
     save(home, 4)
     assert names(home) == ["step_3", "step_4"]
+
+
+def test_the_state_that_counts_stays_though_a_newer_one_has_its_manifest(tmp_path: Path) -> None:
+    """Between the manifest and the pointer's move, the next attempt would go on from the pointer's."""
+    run = tmp_path / "attempt-1"
+    (save(run / "full_state", 1) / MANIFEST_NAME).write_text("{}")
+    point(run, 1)
+    (save(run / "full_state", 2) / MANIFEST_NAME).write_text("{}")
+    save(run / "full_state", 3)
+    assert names(run / "full_state") == ["step_1", "step_2", "step_3"]
+    point(run, 2)
+    save(run / "full_state", 4)
+    assert names(run / "full_state") == ["step_2", "step_4"]
+
+
+def test_an_attempt_that_was_followed_removes_nothing(tmp_path: Path) -> None:
+    """A lost node's containers run on, and the attempt in its place is about to read what it goes on from."""
+    run = tmp_path / "attempt-1"
+    (save(run / "full_state", 1) / MANIFEST_NAME).write_text("{}")
+    point(run, 1)
+    claim(tmp_path, 2)
+    for step in (2, 3):
+        (save(run / "full_state", step) / MANIFEST_NAME).write_text("{}")
+    assert names(run / "full_state") == ["step_1", "step_2", "step_3"]
+
+
+def point(run: Path, step: int) -> None:
+    time = datetime(2026, 1, 1, tzinfo=UTC)
+    place = f"{run.name}/full_state/step_{step}"
+    assert move(run.parent, 1, Good(path=place, kind="full-state", step=step, attempt=1, time=time, manifest_sha256="0"))
 
 
 def test_a_state_that_is_being_removed_is_found_by_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -213,6 +213,16 @@ def test_weights_are_the_first_nodes_alone(store_of: Any):
     assert store.seal(*save(store, 5, {"model.safetensors": b"w"}, kind="hf")).total_bytes > 0
 
 
+def test_an_attempt_learns_that_it_was_followed(store_of: Any):
+    first = store_of()
+    first.prepare()
+    assert not first.followed()
+    store_of(attempt=10).prepare()
+    assert first.followed()
+    assert not store_of(attempt=10).followed()
+    assert not store_of(attempt=11).followed()
+
+
 def test_another_run_of_this_attempt_is_found(store_of: Any):
     store = store_of()
     store.prepare()

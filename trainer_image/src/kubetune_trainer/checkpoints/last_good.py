@@ -1,6 +1,7 @@
 """The last-good pointer: which checkpoints a job would go on from, replaced atomically, by the newest attempt alone.
 
-A lost node's containers run on: an attempt that another one followed finds that out here, and no longer counts.
+A lost node's containers run on: an attempt that another one followed finds that out here, no longer counts, and removes nothing
+more: the later one may be reading it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from typing import Literal
 from kubetune_trainer.contract import CheckpointKind, Message
 
 POINTER_NAME = "kubetune-last-good.json"
+
+ATTEMPT = "attempt-"
+"""Begins the name of an attempt's directory (contract.Contract.attempt_dir)."""
 
 
 class Good(Message):
@@ -41,6 +45,33 @@ def read_pointer(directory: Path) -> LastGood | None:
         return LastGood.model_validate_json((directory / POINTER_NAME).read_bytes())
     except (OSError, ValueError):
         return None
+
+
+def number_of(run: str) -> int | None:
+    """Which attempt writes into the directory of that name; None: a call of the library does."""
+    number = run.removeprefix(ATTEMPT)
+    return int(number) if run.startswith(ATTEMPT) and number.isdigit() else None
+
+
+def followed(run: Path) -> bool:
+    """Whether a later attempt has begun than the one that writes into this directory.
+
+    Its own directory is the first thing that it makes. That shows where the pointer does not: a disk was full, or this attempt
+    moved it in the very moment.
+    """
+    own = number_of(run.name)
+    if own is None:
+        return False
+    pointer = read_pointer(run.parent)
+    later = [pointer.attempt] if pointer else []
+    later += [number_of(other.name) or 0 for other in run.parent.glob(f"{ATTEMPT}*")]
+    return max(later, default=0) > own
+
+
+def spared(run: Path) -> Path | None:
+    """The full state that an attempt which begins now will go on from."""
+    pointer = read_pointer(run.parent) if number_of(run.name) is not None else None
+    return run.parent / pointer.full_state.path if pointer and pointer.full_state else None
 
 
 def claim(directory: Path, attempt: int) -> LastGood:

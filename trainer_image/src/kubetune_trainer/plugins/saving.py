@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from enum import IntEnum
 from pathlib import Path
 
+from kubetune_trainer.checkpoints.last_good import followed, spared
 from kubetune_trainer.contract import MANIFEST_NAME, ExitCode
 from kubetune_trainer.disk import room, says_full
 from kubetune_trainer.launch.command import LOG_DIR_ENV
@@ -144,11 +145,14 @@ def remove(gone: Path) -> None:
 
 
 def superseded(home: Path, keep: int) -> list[Path]:
-    """All but the `keep` newest states and the newest one that was verified.
+    """All but the `keep` newest states, the newest verified one and the last good one; none once a later attempt has begun.
 
-    Until a new state has its manifest, the verified one is what a failed attempt goes on from.
+    Until a new state has its manifest, the verified one is what a failed attempt goes on from. A lost node's containers run on:
+    what the attempt in its place has chosen, it has not read yet.
     """
+    if followed(home.parent):
+        return []
     states = sorted((p for p in home.glob("[!.]*") if (p / STATE_FILE).is_file()), key=lambda p: int(p.name.rpartition("_")[2]))
     verified = [p for p in states if (p / MANIFEST_NAME).is_file()]
-    kept = {*states[-keep:], *verified[-1:]}
+    kept = {*states[-keep:], *verified[-1:], spared(home.parent)}
     return [p for p in states if p not in kept]

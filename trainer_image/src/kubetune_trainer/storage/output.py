@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from kubetune_trainer.checkpoints.last_good import number_of
 from kubetune_trainer.checkpoints.manifest import File, Manifest, text_of
 from kubetune_trainer.checkpoints.resume import Choice, Fit, Rejected, choose, other_size, unfit
 from kubetune_trainer.contract import MANIFEST_NAME, FailureClass
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 FIELD = "ckpt_output_dir"
 PROBE = ".kubetune-probe-"
+BEGAN = ".kubetune-began"
+"""Tells an earlier attempt, whose containers may run on, that it was followed."""
 AWAITING = "Awaiting"
 BACKGROUND_PATIENCE = 30.0  # seconds for a request while training goes on: the next look tries again
 WAIT_FOR_A_LOST_NODE = 15.0  # seconds: the gang failed, and its nodes may be gone
@@ -88,14 +91,23 @@ class OutputStore:
         try:
             self._last.put(probe, b"", hashlib.sha256(b"").hexdigest())
             self._last.delete(probe.bucket, [probe.key])
-            strangers = [each.key for each in self._last.below(self.root) if PROBE not in each.key] if self.first else []
+            strangers = [each.key for each in self._last.below(self.root) if not own(each.key)] if self.first else []
             if self.first:
+                self._last.put(self.root.below(BEGAN), b"", hashlib.sha256(b"").hexdigest())
                 abort_begun(self._last, self._family, lambda key: key.startswith(self.root.prefix))
         except StoreError as error:
             explain(FIELD, self.root.uri, error)
         if strangers:
             message = f"{self.root.uri} already holds {', '.join(strangers[:5])}: another run of this attempt wrote there"
             raise TrainingError(FailureClass.BACKEND_ERROR, f"{message}; the next attempt writes to a place of its own")
+
+    def followed(self) -> bool:
+        """Whether a later attempt of the same job has begun. A call of the library is never followed: each has a run of its own."""
+        number = number_of(self.local.name)
+        if number is None:
+            return False
+        others = map(number_of, self._background.folders(self._family))
+        return any(other is not None and other > number for other in others)
 
     @property
     def _family(self) -> Location:
@@ -280,6 +292,11 @@ class OutputStore:
             if part.step != manifest.step:
                 raise StoreError("Conflict", f"node {node}'s part of {target.uri} is of step {part.step}", passing=False)
             return part.files
+
+
+def own(key: str) -> bool:
+    """Whether this run's nodes put it there before they trained."""
+    return PROBE in key or key.endswith(BEGAN)
 
 
 def merged(*nodes: Iterable[File]) -> tuple[File, ...]:

@@ -49,15 +49,20 @@ class Uploads:
         self._done[found.path] = manifest
         return manifest
 
-    def retire(self) -> list[Path]:
-        """Lets go what newer ones replace, over all attempts, in the store and on this disk; returns their paths."""
+    def retire(self) -> list[Path] | None:
+        """Lets go what newer ones replace, over all attempts, in the store and on this disk; returns their paths.
+
+        None: a later attempt has begun. It may be bringing what this one would remove.
+        """
         if not self.store.first:
             return []
         try:
+            if self.store.followed():
+                return None
             if self._before is None:
                 self._before = [pair for run in self.earlier for pair in self.store.sealed(self.store.location_of(run))]
         except StoreError as error:
-            log.warning("%s: what earlier attempts left cannot be listed, and stays: %s", self.store.root.uri, error)
+            log.warning("%s: what other attempts left cannot be listed, and nothing is removed: %s", self.store.root.uri, error)
             return []
         gone = replaced(self._before, [(manifest, path) for path, manifest in self._done.items()], self.keeper.policy)
         for manifest, path in gone:
