@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import tenacity
+
 from kubetune.api import parse_status
 from kubetune.api.status import JobStatus
 from kubetune.cluster import Manifest
@@ -45,6 +47,15 @@ class Material:
     outcome: Outcome | None = None  # of the library's last run
 
 
+LOOKS = 5
+
+meanwhile_gone = tenacity.retry(
+    retry=tenacity.retry_if_exception_type(FileNotFoundError), stop=tenacity.stop_after_attempt(LOOKS), reraise=True
+)
+"""A run that goes on removes checkpoints between listing and reading: then all is read again, so that it fits together."""
+
+
+@meanwhile_gone
 def read_material(directory: Path | None, job: Manifest | None = None) -> Material:
     """Of a directory, a job's resource, or both. Raises OSError: something is there and cannot be read."""
     status = parse_status((job or {}).get("status", {}))
