@@ -53,6 +53,25 @@ def test_jobs_are_known_by_uid_and_found_by_key():
     assert len(jobs) == 0
 
 
+def test_those_that_are_not_finished_are_counted():
+    jobs, running = KnownJobs(), seen("SFTJob", job(name="a"))
+    done = replace(running, phase="Failed")
+    counts = []
+    for uid, what in [
+        ("1", running),
+        ("1", running),
+        ("2", done),
+        ("2", running),
+        ("1", done),
+        ("2", None),
+        ("1", None),
+        ("1", None),
+    ]:
+        jobs.update(uid, what) if what else jobs.forget(uid)
+        counts.append(jobs.live)
+    assert counts == [1, 1, 1, 2, 1, 0, 0, 0]
+
+
 def test_only_a_finished_job_in_the_version_that_was_looked_at_is_settled():
     jobs = KnownJobs()
     running = seen("SFTJob", job(name="a"))

@@ -316,6 +316,30 @@ def test_a_quiet_job_without_pods_is_glanced_at_and_anything_that_is_heard_of_it
     assert len(cluster.faults["get_job"]) == 1
 
 
+def test_the_more_jobs_are_live_the_seldomer_each_is_looked_at():
+    cluster = Listing(job())
+    operator = quiet(cluster)
+    for number in range(999):
+        name = f"other-{number}"
+        operator.told("SFTJob", job(name=name, uid=name), "ADDED")
+    assert asyncio.run(operator._reconcile(TEACH)) == 100, "ten looks a second"
+    cluster.run_pods(1)
+    operator.notice(TEACH)
+    assert asyncio.run(operator._reconcile(TEACH)) == 100
+    for number in range(900):
+        operator.told("SFTJob", job(name="other", uid=f"other-{number}"), "DELETED")
+    assert asyncio.run(operator._reconcile(TEACH)) == CONTROLLER.poll_seconds
+
+
+@pytest.mark.parametrize(
+    ("live", "poll", "quiet_pods"), [(0, 30, 10), (100, 30, 10), (200, 30, 20), (1000, 100, 100), (10_000, 1000, 120)]
+)
+def test_ten_looks_a_second_are_shared_by_all_live_jobs(live, poll, quiet_pods):
+    settings = CONTROLLER.among(live)
+    assert (settings.poll_seconds, settings.quiet_pods_seconds) == (poll, quiet_pods)
+    assert settings.missing_seconds == CONTROLLER.missing_seconds
+
+
 def test_a_quiet_job_whose_master_is_there_is_looked_at():
     cluster = Listing(job())
     operator = quiet(cluster)

@@ -138,10 +138,13 @@ class KnownJobs:
         self._jobs: dict[str, Seen] = {}
         self._keys: dict[Key, str] = {}
         self._settled: dict[str, str] = {}  # versions in which there was nothing left to do
+        self.live = 0
+        """How many are not finished."""
 
     def update(self, uid: str, job: Seen) -> Seen | None:
         """What was known before."""
         before = self._jobs.get(uid)
+        self.live += (not job.finished) - (before is not None and not before.finished)
         self._jobs[uid] = job
         self._keys[job.key] = uid
         if self._settled.get(uid) == NEXT and job.finished:
@@ -150,6 +153,7 @@ class KnownJobs:
 
     def forget(self, uid: str) -> None:
         job = self._jobs.pop(uid, None)
+        self.live -= job is not None and not job.finished
         self._settled.pop(uid, None)
         if job and self._keys.get(job.key) == uid:
             del self._keys[job.key]

@@ -123,7 +123,7 @@ class Operator:
         if not self.leading or self.jobs.over(key):
             return
         if runs and key in self._quiet:  # most end before anybody would have read that they run
-            self.queue.add_after(key, self._settings.controller.quiet_pods_seconds)
+            self.queue.add_after(key, self._settings.controller.among(self.jobs.live).quiet_pods_seconds)
         else:
             self._add(key)
 
@@ -172,12 +172,13 @@ class Operator:
         known = self.jobs.of(key)
         if self._settings.selector and known is None:
             return None  # a child's event, or a later look: the job itself is not, or no longer, in scope
+        settings = self._settings.controller.among(self.jobs.live)
         if await self._nothing_to_see(key):
-            return self._settings.controller.poll_seconds
+            return settings.poll_seconds
         began = time.monotonic()
         with about(job=name_of(key), attempt=known.attempt if known else None):
             newcomer = self._newcomers.take(key)
-            outcome = await reconcile(self._cluster, *key, datetime.now(UTC), self._settings.controller, newcomer)
+            outcome = await reconcile(self._cluster, *key, datetime.now(UTC), settings, newcomer)
             if outcome.error:
                 logger.warning("%s %s/%s: %s", *key, outcome.error)
         result = "error" if outcome.error else "ok"

@@ -20,6 +20,9 @@ from kubetune_trainer.contract import FailureClass
 
 EVICTED = "EvictedByKueue"
 
+YOUNG = timedelta(seconds=30)
+"""For how long a job that was put into its queue is looked at often."""
+
 
 def taken_back(observed: Observation, settings: ControllerSettings, now: datetime) -> Decision | None:
     """Preempted, or evicted for another reason: what its pods say of their end is no failure of theirs."""
@@ -65,7 +68,7 @@ def wait(observed: Observation, settings: ControllerSettings, now: datetime) -> 
     if not observed.queued or observed.attempt is None:
         return None
     reason, message = waiting(observed.queue)
-    young = now - observed.attempt.started < timedelta(seconds=settings.poll_seconds)
+    young = now - observed.attempt.started < YOUNG
     return Decision(Phase.QUEUED, reason, message, requeue_after=settings.leftover_seconds if young else settings.poll_seconds)
 
 
