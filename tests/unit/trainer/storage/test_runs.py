@@ -23,7 +23,7 @@ from kubetune_trainer.errors import ConfigurationError, TrainingError
 from kubetune_trainer.preemption import GracefulStop, Terminated
 from kubetune_trainer.run import RunFailedError, run_training
 from kubetune_trainer.storage.location import parse
-from kubetune_trainer.storage.output import OutputStore
+from kubetune_trainer.storage.output import BEGAN, OutputStore
 from kubetune_trainer.storage.runs import run_of_its_own
 from kubetune_trainer.storage.settings import StoreSettings
 
@@ -114,7 +114,7 @@ def test_what_lies_beside_the_checkpoints_is_not_uploaded(attempt: Any, server: 
 
     run_training(attempt(ScriptedBackend(on_step=at)))
     names = {path.relative_to(server.buckets / "box" / "job" / "attempt-1").parts[0] for path in files(server)}
-    assert names == {"hf_format", "full_state", LEDGER_NAME}
+    assert names == {"hf_format", "full_state", LEDGER_NAME, BEGAN}
 
 
 def test_a_state_that_a_newer_attempts_replaces_leaves_the_store(attempt: Any, server: S3Server, tmp_path: Path):

@@ -92,8 +92,9 @@ class OutputStore:
             self._last.put(probe, b"", hashlib.sha256(b"").hexdigest())
             self._last.delete(probe.bucket, [probe.key])
             strangers = [each.key for each in self._last.below(self.root) if not own(each.key)] if self.first else []
-            if self.first:
+            if self.first and number_of(self.local.name) is not None:
                 self._last.put(self.root.below(BEGAN), b"", hashlib.sha256(b"").hexdigest())
+            if self.first:
                 abort_begun(self._last, self._family, lambda key: key.startswith(self.root.prefix))
         except StoreError as error:
             explain(FIELD, self.root.uri, error)
