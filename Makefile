@@ -20,7 +20,7 @@ TRAIN_WORKERS ?= $(shell nproc)
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format generate generated unit programs store-tests store-run test-cluster train-tests test-gpu kills traps marathon lora bench-trainer chaos images e2e e2e-smoke bench bench-data screenshots dashboard-check cluster cluster-down lock clean
+.PHONY: help setup demo test lint format generate generated unit programs store-tests store-run test-cluster train-tests test-gpu kills traps marathon lora bench-trainer chaos images e2e e2e-smoke bench bench-data screenshots dashboard-check traces cluster cluster-down lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -119,6 +119,9 @@ chaos: programs ## Kills, cuts and breaks around 200 jobs, and a verdict (docs/c
 
 dashboard-check: programs ## Every query of Grafana's dashboard and the alerts, by a real Prometheus over a burst of jobs (docs/observability.md); WRITE=1
 	@$(BIN)/python -m e2e.dashboard $(if $(WRITE),--write docs/observability.md)
+
+traces: programs ## Traces of two jobs on a real control plane, one of them killed, received and shown (docs/observability.md); WRITE=1
+	@$(BIN)/python -m e2e.traces $(if $(WRITE),--write docs/observability.md)
 
 cluster: programs ## A real control plane, Kubeflow's training operator, fake nodes with a scripted trainer; KUEUE=1: Kueue; NODES=2: real nodes
 	@$(BIN)/python -m e2e.cluster up $(if $(KUEUE),--kueue) $(if $(NODES),--real-nodes $(NODES))

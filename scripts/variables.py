@@ -34,7 +34,15 @@ YOURS = {
 }
 """Name: default, meaning. With those of DataSettings all that a user may set."""
 
-OPERATORS = {"KUBETUNE_TRAINER_IMAGE": ("none", "The operator's `--image`, where the option is not given.")}
+OPERATORS = {
+    "KUBETUNE_TRAINER_IMAGE": ("none", "The operator's `--image`, where the option is not given."),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ("none: no traces", "The collector to which each job's trace is sent; `/v1/traces` is added."),
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": ("none", "The same as a whole URL; wins over the other."),
+    "OTEL_EXPORTER_OTLP_PROTOCOL": ("http/protobuf", "Nothing else is spoken: another value is refused in the log."),
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": ("http/protobuf", "The same; wins over the other."),
+    "OTEL_TRACES_EXPORTER": ("otlp", "`none`: no traces."),
+    "OTEL_SDK_DISABLED": ("false", "`true`: no traces. Further OTEL_ variables: [traces](../observability.md#traces)."),
+}
 
 OWN = {
     "KUBETUNE_CONTRACT": "The attempt's contract, one JSON document: set by the operator (or by hand in a PyTorchJob of your own).",
@@ -79,7 +87,7 @@ def known() -> set[str]:
 
 
 def read_by_the_code() -> set[str]:
-    """Every whole string constant of the sources that is such a name."""
+    """Every whole string constant of the sources that is such a name, ours or OpenTelemetry's."""
     files = (path for folder in SOURCES for path in (ROOT / folder).rglob("*.py"))
     constants = (node.value for path in files for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant))
-    return {text for text in constants if isinstance(text, str) and re.fullmatch(r"KUBETUNE_[A-Z_]*[A-Z]", text)}
+    return {text for text in constants if isinstance(text, str) and re.fullmatch(r"(KUBETUNE|OTEL)_[A-Z_]*[A-Z]", text)}

@@ -104,6 +104,9 @@ def test_defaults_of_jobs_reach_the_operator_as_a_file_that_it_reads_and_new_one
         ("jobDefaults.imagePullPolicy=Sometimes", "imagePullPolicy"),
         ("jobDefaults.template.serviceAccountName=x", "serviceAccountName"),
         ("grafanaDashboard.enable=true", "enable"),
+        ("tracing.endpoint=collector:4318", "endpoint"),
+        ("tracing.variables.PATH=/tmp", "PATH"),
+        ("tracing.headers=a", "headers"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(helm: Helm, given: str, said: str) -> None:

@@ -18,7 +18,8 @@ from kubetune.render import RenderSettings
 
 def parser() -> argparse.ArgumentParser:
     """Every option has a default that fits a cluster-wide installation, but for the image."""
-    options = argparse.ArgumentParser(prog="python -m kubetune.controller", description="Runs the kubetune operator.")
+    told = "Where OTEL_EXPORTER_OTLP_ENDPOINT is set, each job's trace is sent there (docs/observability.md)."
+    options = argparse.ArgumentParser(prog="python -m kubetune.controller", description="Runs the kubetune operator.", epilog=told)
     image = os.environ.get(IMAGE_ENV)
     add = options.add_argument
     add("--image", default=image, required=image is None, help=f"trainer image of jobs without spec.image ({IMAGE_ENV})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 from kubetune.controller.known_jobs import KnownJobs
@@ -13,6 +14,7 @@ from kubetune.controller.metrics import Metrics
 from kubetune.controller.operate import Operator
 from kubetune.controller.operator_settings import PORT, OperatorSettings, identity, lease_name, lease_namespace
 from kubetune.controller.server import Server
+from kubetune.controller.tracing.exporter import traces
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ def assemble(settings: OperatorSettings) -> tuple[Operator, Elector | None]:
     store = LeaseStore(KubernetesApi(connection, answered=answered), lease_namespace(settings), lease_name(settings))
     elector = Elector(store, identity(settings), tenure) if settings.leader_elect else None
     operator = Operator(cluster, settings, elector=elector, jobs=jobs, metrics=metrics)
+    operator.traces = traces(os.environ)
     return operator, elector
 
 

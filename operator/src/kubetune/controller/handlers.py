@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 3.0
 RELEASE_SECONDS = 1.0
+TRACES_SECONDS = 2.0
 FIRST_LOOK_SECONDS = 15.0
 
 
@@ -95,6 +96,8 @@ async def stop(memo: Any, **_: Any) -> None:
             await asyncio.wait_for(memo.elector.release(), RELEASE_SECONDS)
     if memo.server:
         await asyncio.to_thread(memo.server.close)
+    if memo.operator.traces:
+        await asyncio.to_thread(memo.operator.traces.close, TRACES_SECONDS)
 
 
 @kopf.on.event(GROUP, VERSION, "sftjobs")

@@ -21,6 +21,7 @@ from kubetune.controller.newcomers import Newcomers
 from kubetune.controller.operator_settings import OperatorSettings
 from kubetune.controller.quiet import Quiet
 from kubetune.controller.reconcile import reconcile
+from kubetune.controller.tracing.exporter import Traces
 from kubetune.controller.workqueue import Key, WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,8 @@ class Operator:
         self._newcomers = Newcomers()
         self._quiet = Quiet()
         self.metrics = metrics or Metrics(self.jobs)
+        self.traces: Traces | None = None
+        """Who is told of what has been written."""
         self.watched: Callable[[], bool] = lambda: True
         """Have the watches begun? Asked from any thread."""
         self.leading = False
@@ -182,6 +185,8 @@ class Operator:
             if outcome.error:
                 logger.warning("%s %s/%s: %s", *key, outcome.error)
         result = "error" if outcome.error else "ok"
+        if self.traces and outcome.written:
+            self.traces.written(outcome.written)
         if outcome.over:
             self.jobs.settle(key)
         self._quiet.looked(key, time.monotonic(), quiet=outcome.quiet)

@@ -18,6 +18,7 @@ CONTAINER = "pytorch"
 REPLICA_TYPE = "training.kubeflow.org/replica-type"
 REPLICA_INDEX = "training.kubeflow.org/replica-index"
 
+SCHEDULED = ("PodScheduled", "True")
 NORMAL_WAITS = frozenset({"ContainerCreating", "PodInitializing"})
 
 
@@ -32,6 +33,7 @@ class PodState:
     phase: str
     node: str | None = None
     created: datetime | None = None
+    scheduled: datetime | None = None
     started: datetime | None = None  # of the training container
     finished: datetime | None = None
     running: bool = False
@@ -96,6 +98,7 @@ def pod_state(manifest: Manifest) -> PodState:
         phase=status.get("phase", "Pending"),
         node=manifest.get("spec", {}).get("nodeName"),
         created=timestamp(metadata.get("creationTimestamp")),
+        scheduled=_scheduled(status),
         unschedulable=_condition(status, "PodScheduled", "False", "message"),
         deletion=timestamp(metadata.get("deletionTimestamp")),
         disruption=_condition(status, "DisruptionTarget", "True", "reason"),
@@ -110,6 +113,11 @@ def _condition(status: Manifest, kind: str, value: str, key: str) -> str | None:
         if condition["type"] == kind and condition["status"] == value:
             return str(condition.get(key) or kind)
     return None
+
+
+def _scheduled(status: Manifest) -> datetime | None:
+    conditions = status.get("conditions") or []
+    return next((timestamp(c.get("lastTransitionTime")) for c in conditions if (c["type"], c["status"]) == SCHEDULED), None)
 
 
 def _container(status: Manifest) -> dict[str, Any]:

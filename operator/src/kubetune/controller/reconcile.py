@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from kubetune.api import parse_status
@@ -40,6 +40,14 @@ GONE = 404
 
 
 @dataclass(frozen=True)
+class Written:
+    """What was known of a job, and the status that has been written of it since."""
+
+    observed: Observation
+    status: JobStatus
+
+
+@dataclass(frozen=True)
 class Outcome:
     """When to look again."""
 
@@ -54,6 +62,9 @@ class Outcome:
 
     over: bool = False
     """It is finished, the status says so, and there is nothing to tidy up."""
+
+    written: Written | None = field(default=None, compare=False, repr=False)
+    """The status that this reconcile wrote, if it had anything to say."""
 
 
 async def reconcile(  # noqa: PLR0913, PLR0917 - the signature that the operator and the embedded cluster share
@@ -78,12 +89,12 @@ async def reconcile(  # noqa: PLR0913, PLR0917 - the signature that the operator
         if silence > 0:
             return Outcome(min(silence, decision.requeue_after or silence), quiet=True)
         after = next_status(observed, decision, now)
-        await write(cluster, observed, after)
+        written = Written(observed, after) if await write(cluster, observed, after) else None
     except ClusterError as problem:
         return after_error(problem, settings)
     if error is None and after.phase and after.phase.finished:
-        return at_the_end(observed, decision, after, settings, now)
-    return Outcome(decision.requeue_after, str(error) if error else None)
+        return replace(at_the_end(observed, decision, after, settings, now), written=written)
+    return Outcome(decision.requeue_after, str(error) if error else None, written=written)
 
 
 def at_the_end(observed: Observation, decision: Decision, after: JobStatus, settings: ControllerSettings, now: datetime) -> Outcome:
@@ -295,11 +306,11 @@ def child_manifest(observed: Observation, action: CreateAttempt, settings: Contr
         raise ClusterError(f"the PyTorchJob cannot be rendered: {problem}", retryable=False) from problem
 
 
-async def write(cluster: Cluster, observed: Observation, after: JobStatus) -> None:
-    """The one status write, if there is anything to say, after the events that tell of it."""
+async def write(cluster: Cluster, observed: Observation, after: JobStatus) -> bool:
+    """The one status write, if there is anything to say, after the events that tell of it. False: there was nothing."""
     before = observed.status
     if not changed(before, after):
-        return
+        return False
     for event in events(before, after):
         await cluster.event(observed.manifest, *event)
     try:
@@ -307,6 +318,7 @@ async def write(cluster: Cluster, observed: Observation, after: JobStatus) -> No
     except ClusterError as problem:
         if problem.status != GONE:
             raise
+    return True
 
 
 def _namespace(observed: Observation) -> str:

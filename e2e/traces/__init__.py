@@ -1,0 +1,1 @@
+"""What the operator tells of jobs by OpenTelemetry, received and shown."""
