@@ -160,6 +160,7 @@ PIN := $(UV) pip compile --universal --python-version 3.11 --quiet \
 lock: $(READY) ## Pin again everything that pyproject.toml asks for; the images have parts of it
 	$(PIN) --upgrade pyproject.toml --all-extras -o requirements/all.txt
 	$(PIN) pyproject.toml --extra operator -c requirements/all.txt -o requirements/operator.txt
+	$(PIN) pyproject.toml --extra otel -c requirements/all.txt -o requirements/otel.txt
 	$(PIN) pyproject.toml --extra trainer -c requirements/all.txt -o requirements/trainer.txt
 	$(PIN) --upgrade --group image-tools -o requirements/image-tools.txt
 

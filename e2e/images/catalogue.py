@@ -57,7 +57,10 @@ PAUSE = Image("kubetune-pause", HERE / "pause.Dockerfile", (ROOT / "e2e/tools/pa
 PACKAGE = tuple(ROOT / name for name in ("pyproject.toml", "README.md", "LICENSE", "operator/src", "trainer_image/src"))
 PINS = ROOT / "requirements"
 OPERATOR = Image(
-    "kubetune-operator", ROOT / "operator/Dockerfile", (*PACKAGE, PINS / "operator.txt", PINS / "image-tools.txt"), recipe=BASE.key
+    "kubetune-operator",
+    ROOT / "operator/Dockerfile",
+    (*PACKAGE, *(PINS / name for name in ("operator.txt", "otel.txt", "image-tools.txt"))),
+    recipe=BASE.key,
 )
 TRAINER = Image(
     "kubetune-trainer",

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from e2e.cluster import player, processes
 from e2e.cluster.__main__ import down, up
-from e2e.cluster.control_plane import ControlPlane
+from e2e.cluster.control_plane import LOOPBACK, ControlPlane
 from e2e.cluster.tokens import OPERATOR, account_kubeconfig
 from e2e.dashboard import burst
 from e2e.dashboard.questions import ROOT
@@ -27,7 +27,9 @@ from kubetune.controller.kubernetes_api import KubernetesApi, Request, connect
 BEGIN, END = "<!-- traces: begin -->", "<!-- traces: end -->"
 NAMESPACE, PLAIN, KILLED = player.NAMESPACE, "teach-plain", "teach-killed"
 LIMIT_SECONDS = 180.0
-OPTIONS = ("--image=trainer:1", "--port=0", "--no-leader-elect", "--backoff-base-seconds=3", "--quiet-seconds=1")
+QUEUE = "research"  # in examples/kueue
+OPERATOR_NAME = "operator"
+OPTIONS = ("--image=trainer:1", "--no-leader-elect", "--backoff-base-seconds=3", "--quiet-seconds=1")
 T = TypeVar("T")
 
 
@@ -40,11 +42,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="kubetune-traces-") as name, receiver() as received:
         folder = Path(name) / "cluster"
         try:
-            plane = up(folder, nodes=4)
+            plane = up(folder, nodes=2, with_kueue=True)
             plane.kubectl("apply", "--server-side", "-k", str(ROOT / "deploy"))
             text = run(plane, received, given.seconds)
         finally:
-            processes.stop(folder, "operator")
+            processes.stop(folder, OPERATOR_NAME)
             down(folder)
     print(text)
     if given.write:
@@ -53,15 +55,17 @@ def main() -> int:
 
 
 def run(plane: ControlPlane, received: Receiver, seconds: float) -> str:
-    """One job that nothing happens to, and one whose master is killed after it has saved."""
+    """One job that nothing happens to; one that waits in the queue for its GPUs, and whose master is killed after it has saved."""
     burst.prepare(plane, seconds)
+    plane.kubectl("apply", "-f", "-", stdin=(ROOT / "examples/kueue/queues.yaml").read_text().replace(QUEUE, NAMESPACE))
     operate(plane, received)
     api = KubernetesApi(connect(str(plane.kubeconfig)))
-    uids = {name: create(api, name) for name in (PLAIN, KILLED)}
-    pod = f"/api/v1/namespaces/{NAMESPACE}/pods/{KILLED}-sft-1-master-0"
+    uids = {PLAIN: create(api, PLAIN)}
+    wait(lambda: status(api, PLAIN).get("phase") == "Running", "the first job runs")
+    uids[KILLED] = create(api, KILLED)
     wait(lambda: (status(api, KILLED).get("progress") or {}).get("step", 0) >= player.STEPS // 2 + 2, "the second job has saved")
     killed = {"metadata": {"annotations": {"test/exit-code": "137"}}}
-    api.json(Request("PATCH", pod, body=killed, content=player.MERGE))
+    api.json(Request("PATCH", f"/api/v1/namespaces/{NAMESPACE}/pods/{KILLED}-sft-1-master-0", body=killed, content=player.MERGE))
     for name, uid in uids.items():
         root = wait(partial(root_of, received, uid), f"{name} has a whole trace")
         if root.attributes["kubetune.phase"] != "Succeeded":
@@ -71,15 +75,21 @@ def run(plane: ControlPlane, received: Receiver, seconds: float) -> str:
 
 
 def operate(plane: ControlPlane, received: Receiver) -> None:
+    """The operator as the ServiceAccount of deploy/, once it is ready."""
+    (port,) = processes.free_ports(1)
     account = account_kubeconfig(plane.kubeconfig, *OPERATOR, plane.folder)
     environment = {"KUBECONFIG": str(account), "OTEL_EXPORTER_OTLP_ENDPOINT": received.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "500"}
-    command = (sys.executable, "-m", "kubetune.controller", *OPTIONS)
-    processes.start(plane.folder, "operator", *command, environment=environment)
+    command = (sys.executable, "-m", "kubetune.controller", *OPTIONS, f"--address={LOOPBACK}", f"--port={port}")
+    process = processes.start(plane.folder, OPERATOR_NAME, *command, environment=environment)
+    ready = partial(processes.answers, f"http://{LOOPBACK}:{port}/readyz")
+    processes.wait_until(ready, process, plane.folder / f"{OPERATOR_NAME}.log")
 
 
 def create(api: KubernetesApi, name: str) -> str:
+    """Two nodes that together take all GPUs of the queue."""
     document = burst.trained(name, "SFTJob")
-    document["spec"] |= {"nodes": 2}
+    del document["spec"]["device"]
+    document["spec"] |= {"nodes": 2, "queueName": NAMESPACE, "resources": {"limits": {"nvidia.com/gpu": 4}}}
     made = api.json(Request("POST", f"/apis/{GROUP}/{VERSION}/namespaces/{NAMESPACE}/sftjobs", body=document))
     return str(made["metadata"]["uid"])
 

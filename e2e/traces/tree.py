@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from textwrap import shorten
 
 from e2e.traces.receiver import Received
 
 TOLD = ("phase", "reason", "last_step", "resumed_from", "attempts", "restarts")
 """Attributes that are shown, without their `kubetune.`."""
 
-WIDTH = 18
+WIDTH, MESSAGE = 18, 90
 
 
 def tree(spans: Sequence[Received]) -> str:
@@ -26,10 +27,13 @@ def in_order(spans: Sequence[Received]) -> list[Received]:
 
 
 def branch(span: Received, spans: Sequence[Received], begin: float, depth: int) -> Iterator[str]:
+    """The span, and what is within it in order: an event has no id."""
     yield line(span, begin, depth)
-    yield from (f"{after(each.start.timestamp() - begin)}         {'  ' * depth}  · {said(each)}" for each in span.events)
-    for child in in_order([each for each in spans if each.parent == span.id]):
-        yield from branch(child, spans, begin, depth + 1)
+    for each in in_order([*span.events, *(each for each in spans if each.parent == span.id)]):
+        if each.id:
+            yield from branch(each, spans, begin, depth + 1)
+        else:
+            yield f"{after(each.start.timestamp() - begin)}          {'  ' * (depth + 1)}· {said(each)}"
 
 
 def line(span: Received, begin: float, depth: int) -> str:
@@ -37,7 +41,8 @@ def line(span: Received, begin: float, depth: int) -> str:
     name = f"{'  ' * depth}{span.name}"
     error = "ERROR" if span.status == "STATUS_CODE_ERROR" else ""
     facts = [f"{each}={span.attributes[f'kubetune.{each}']}" for each in TOLD if f"kubetune.{each}" in span.attributes]
-    told = "  ".join(filter(None, (error, *facts, f'"{span.message}"' if span.message else "")))
+    message = f'"{shorten(span.message, MESSAGE, placeholder=" ...")}"' if span.message else ""
+    told = "  ".join(filter(None, (error, *facts, message)))
     return f"{after(span.start.timestamp() - begin)} {seconds:5.1f} s  {name:{WIDTH}} {told}"
 
 
