@@ -45,6 +45,7 @@ TYPED_BY = {
     r"export KUBECONFIG=": "tests/cluster/test_demonstration.py",
     r"kubectl (apply -f examples/kueue|get sftjob)": "tests/cluster/kueue/test_kueue.py",
     r"kubectl patch configmap argocd-cm ": "tests/cluster/test_gitops.py::test_argo_cds_config_map_takes_the_patch",
+    r"helm upgrade kubetune .*tracing\.endpoint": "tests/cluster/chart/test_templates.py::test_values_to_manifests",
     r"helm (un)?install |kubectl (-n kubetune-system rollout|delete crd) ": "tests/cluster/chart/test_release.py",
     r"kubectl (apply -f examples/minimal|apply -k deploy/|apply --server-side|get osftjobs|wait) ?": "tests/cluster/test_demonstration.py",
     r"python -m kubetune_trainer\.checkpoints\.ledger ": "tests/integration/test_documented_training.py",

@@ -11,14 +11,7 @@ from kubetune.controller.decision import SUCCEEDED
 from kubetune.controller.observe import Observation
 
 QUEUE, SCHEDULE, START, TRAIN, VERIFY = "queue", "schedule", "start", "train", "verify"
-
-MEANINGS = {
-    QUEUE: "in Kueue's queue, until it admitted the attempt",
-    SCHEDULE: "until each pod of the gang had a node",
-    START: "images, volumes and init containers, until each pod ran",
-    TRAIN: "what the trainer did: checks, tokenising, loading, steps; of a success up to its last step",
-    VERIFY: "of a success: from the last step to the end of the master, which has read its checkpoint back",
-}
+"""Of an attempt, in this order; what each is: docs/observability.md."""
 
 
 @dataclass(frozen=True)
