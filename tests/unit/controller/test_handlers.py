@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+from types import SimpleNamespace
 
 import kopf
 import pytest
@@ -152,3 +153,21 @@ def test_the_image_must_be_named(monkeypatch):
         settings_from_environment()
     monkeypatch.setenv(IMAGE_ENV, "trainer:1")
     assert settings_from_environment().controller.render.image == "trainer:1"
+
+
+def test_at_the_end_traces_are_sent_when_nothing_more_can_be_written():
+    order = []
+
+    async def drain(_: float) -> bool:
+        order.append("drained")
+        return True
+
+    async def main() -> None:
+        traces = SimpleNamespace(close=lambda seconds: order.append(f"traces, {seconds:.0f} s at most"))
+        operator = SimpleNamespace(drain=drain, traces=traces)
+        memo = kopf.Memo(operator=operator, task=asyncio.create_task(asyncio.sleep(60)), elector=None, server=None)
+        await handlers.stop(memo=memo)
+        assert memo.task.cancelled()
+
+    asyncio.run(main())
+    assert order == ["drained", "traces, 2 s at most"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import subprocess
 import sys
 import time
@@ -117,7 +118,6 @@ def test_a_span_that_is_told_twice_is_the_same(monkeypatch: pytest.MonkeyPatch):
 def test_where_nothing_listens_a_reconcile_is_neither_failed_nor_held_up(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    """The exporter tries for ten seconds; the operator has long gone on."""
     (port,) = free_ports(1)
     exporting = made(monkeypatch, f"http://127.0.0.1:{port}", OTEL_EXPORTER_OTLP_TIMEOUT="1")
     cluster = FakeCluster(job())
@@ -137,6 +137,15 @@ def test_where_nothing_listens_a_reconcile_is_neither_failed_nor_held_up(
         exporting.close(20)
     assert len(lost(caplog)) == 1
     assert "127.0.0.1" in lost(caplog)[0]
+
+
+def test_an_end_waits_for_a_silent_endpoint_no_longer_than_said(monkeypatch: pytest.MonkeyPatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        exporting = made(monkeypatch, f"http://127.0.0.1:{silent.getsockname()[1]}", OTEL_EXPORTER_OTLP_TIMEOUT="30")
+        exporting.written(story()[-1])
+        began = time.monotonic()
+        exporting.close(0.1)
+        assert time.monotonic() - began < 20, "less than the exporter's own patience"
 
 
 def test_that_nothing_arrives_is_said_once_and_so_is_that_it_does_again(
