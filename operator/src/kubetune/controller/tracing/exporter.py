@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SERVICE = "kubetune-operator"
-REMEDY = "pip install 'kubetune[otel]' in the operator's environment, or unset the endpoint"
+REMEDY = "pip install 'kubetune[otel]', or an image that has it (built with TRACING=1), or unset the endpoint"
 
 
 class Traces:
