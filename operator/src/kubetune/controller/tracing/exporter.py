@@ -47,7 +47,10 @@ class Traces:
 
     def written(self, news: Written) -> None:
         """Returns at once: the queue is bounded, and what it has no room for is left out."""
-        self.send(spans(news.observed, news.status))
+        try:
+            self.send(spans(news.observed, news.status))
+        except Exception:  # a fault of ours here is no reason not to reconcile
+            logger.exception("no traces of what was written of %s", news.observed.manifest["metadata"].get("name"))
 
     def send(self, told: Iterable[Span]) -> None:
         for span in told:
