@@ -6,7 +6,9 @@ then summed. Counters count on the leader alone and are summed over replicas.
 
 from __future__ import annotations
 
-from grafana import Panel, Query, Row, Variable, bars, dashboard, gauges, lines, stat
+from dataclasses import replace
+
+from grafana import Panel, Query, Row, Variable, bars, beside, dashboard, gauges, lines, quarter, quiet, stat, steps
 
 SELF = 'job=~"$job"'
 OWN = f'{SELF}, kind=~"$kind"'
@@ -20,6 +22,39 @@ ENDS = "kubetune_job_attempt_ends_total"
 ITS_OWN = f"and on (job, instance) kubetune_leader{{{SELF}}}"
 """process_* metrics of kubetune's processes alone: the scrape job's name is anybody's choice."""
 
+PHASES = {
+    "Pending": "text",
+    "Queued": "purple",
+    "Starting": "yellow",
+    "Running": "blue",
+    "Restarting": "orange",
+    "Suspended": "light-purple",
+    "Succeeded": "green",
+    "Failed": "red",
+}
+CLASSES = {
+    "Succeeded": "green",
+    "Suspended": "light-purple",
+    "Preempted": "purple",
+    "CudaOOM": "red",
+    "HostOOM": "dark-red",
+    "BackendError": "light-red",
+    "NonFiniteLoss": "super-light-red",
+    "NodeLost": "orange",
+    "RendezvousTimeout": "dark-orange",
+    "Hang": "light-orange",
+    "UserError": "yellow",
+    "DataError": "dark-yellow",
+    "DeadlineExceeded": "light-yellow",
+    "ImagePull": "blue",
+    "DiskFull": "dark-blue",
+    "ChildLost": "light-blue",
+    "Other": "text",
+}
+"""Colours, the same in every panel: what is well is green, what goes on by itself violet, memory red, machines orange, the user's
+own yellow.
+"""
+
 
 def jobs(phases: str = ".*") -> str:
     """A series for each scrape job, kind, phase and class."""
@@ -31,7 +66,8 @@ def number(phases: str) -> str:
 
 
 def increase(metric: str, by: str, labels: str = OWN) -> Query:
-    return Query(f"sum by ({by}) (increase({metric}{{{labels}}}[$__rate_interval]))", f"{{{{{by}}}}}")
+    """What did not happen has no bar, and no place in the legend."""
+    return Query(f"sum by ({by}) (increase({metric}{{{labels}}}[$__rate_interval])) > 0", f"{{{{{by}}}}}")
 
 
 def quantile(share: float, metric: str, window: str) -> str:
@@ -53,7 +89,7 @@ FLEET = (
     stat("Restarting", number("Restarting"), "Jobs between two attempts.", bad_from=10),
     stat("Failed", number("Failed"), "Jobs that will not be tried again and are still there."),
     stat(
-        "Attempts that succeeded",
+        "Succeeded attempts",
         f'sum(increase({ENDS}{{{OWN}, class="Succeeded"}}[$__range]))'
         f' / sum(increase({ENDS}{{{OWN}, class!="Suspended"}}[$__range]))',
         "Of the attempts that ended in the time shown, but for those that somebody suspended.",
@@ -65,27 +101,53 @@ FLEET = (
         "Running jobs beyond the 200 that have series of their own: the row below and the alert on silence do not see them.",
         bad_from=1,
     ),
-    lines("Jobs by phase", "Every job that is there.", "short", Query(f"sum by (phase) ({jobs()})", "{{phase}}"), stacked=True),
-    bars("Attempts that ended, by how", "Succeeded, Suspended, or a class of docs/failures.md.", increase(ENDS, "class")),
-    bars(
-        "Restarts, by the failure before",
-        "Counted against backoffLimit. Preemption and suspension are not.",
-        increase("kubetune_job_restarts_total", "class"),
+    replace(
+        beside(
+            steps(
+                "Jobs by phase",
+                "Every job that is there.",
+                Query(f"sum by (phase) ({jobs()})", "{{phase}}"),
+                stacking={"mode": "normal"},
+                fillOpacity=50,
+                lineWidth=1,
+            )
+        ),
+        colours=PHASES,
     ),
-    lines(
-        "Longest in its phase",
-        "The oldest job of each phase that ends by itself. Starting or Restarting for half an hour is an alert.",
-        "s",
-        Query(f'max by (phase) (kubetune_oldest_job_seconds{{{OWN}, phase=~"Pending|Queued|Starting|Restarting"}})', "{{phase}}"),
+    replace(
+        gauges(
+            "Failed jobs by class",
+            "Jobs that are there in phase Failed.",
+            Query(f"sum by (class) ({jobs('Failed')})", "{{class}}", instant=True),
+        ),
+        colours=CLASSES,
+    ),
+    bars("Attempts started", "By kind of job.", increase("kubetune_job_attempts_total", "kind")),
+    replace(
+        bars("Attempts that ended, by how", "Succeeded, Suspended, or a class of docs/failures.md.", increase(ENDS, "class")),
+        colours=CLASSES,
+    ),
+    replace(
+        bars(
+            "Restarts, by the failure before",
+            "Counted against backoffLimit. Preemption and suspension are not.",
+            increase("kubetune_job_restarts_total", "class"),
+        ),
+        colours=CLASSES,
+    ),
+    replace(
+        lines(
+            "Longest in its phase",
+            "The oldest job of each phase that ends by itself. Starting or Restarting for half an hour is an alert.",
+            "s",
+            Query(
+                f'max by (phase) (kubetune_oldest_job_seconds{{{OWN}, phase=~"Pending|Queued|Starting|Restarting"}})', "{{phase}}"
+            ),
+        ),
+        colours=PHASES,
     ),
     waits("From creation to admission", "Of first attempts admitted in the time shown.", "kubetune_job_admission_seconds"),
     waits("From creation to the first step", "Scheduling, images, data, model, SVD: all of it.", "kubetune_job_first_step_seconds"),
-    gauges(
-        "Failed jobs by class",
-        "Jobs that are there in phase Failed.",
-        Query(f"sum by (class) ({jobs('Failed')})", "{{class}}", instant=True),
-    ),
-    bars("Attempts started", "By kind of job.", increase("kubetune_job_attempts_total", "kind")),
 )
 
 ONE_JOB = (
@@ -96,7 +158,7 @@ ONE_JOB = (
         "percentunit",
         top=1,
     ),
-    lines("Progress over time", "Flat: no step is done.", "percentunit", Query(f"{BY_NAME} ({PROGRESS})", NAME)),
+    beside(lines("Progress over time", "Flat: no step is done.", "percentunit", Query(f"{BY_NAME} ({PROGRESS})", NAME))),
     lines(
         "Since its last step was reported",
         "Half an hour is an alert. Before its first step a job has no such series.",
@@ -113,7 +175,7 @@ ONE_JOB = (
         "Steps done in ten minutes, of all",
         "The pace: a sudden fall is a slow disk, a slow node, or a save.",
         "percentunit",
-        Query(f"{BY_NAME} (delta({PROGRESS}[10m]))", NAME),
+        Query(f"{BY_NAME} (delta({PROGRESS}[10m])) and {BY_NAME} ({PROGRESS})", NAME),
     ),
 )
 
@@ -130,39 +192,51 @@ OPERATOR = (
         "percentunit",
         0.1,
     ),
-    lines("Who leads", "1 on the replica that acts.", "short", Query(f"kubetune_leader{{{SELF}}}", INSTANCE)),
-    lines("Queue", "Jobs that wait to be reconciled.", "short", Query(f"kubetune_queue_depth{{{SELF}}}", INSTANCE)),
-    lines(
-        "How long one reconcile takes",
-        "A reconcile is a handful of requests.",
-        "s",
-        Query(quantile(0.5, "kubetune_reconcile_seconds", "$__rate_interval"), "half within"),
-        Query(quantile(0.99, "kubetune_reconcile_seconds", "$__rate_interval"), "99 of 100 within"),
-    ),
+    steps("Who leads", "1 on the replica that acts.", Query(f"kubetune_leader{{{SELF}}}", INSTANCE), top=1),
+    steps("Queue", "Jobs that wait to be reconciled.", Query(f"kubetune_queue_depth{{{SELF}}}", INSTANCE), top=10),
     lines(
         "Reconciles", "A second, by result.", "ops", Query(f"sum by (result) ({reconciles(OWN, '$__rate_interval')})", "{{result}}")
     ),
-    lines(
-        "Writes to the API server",
-        "A second, by what is written.",
-        "ops",
-        Query(f"sum by (resource, verb) (rate(kubetune_api_writes_total{{{SELF}}}[$__rate_interval]))", "{{verb}} {{resource}}"),
+    beside(
+        lines(
+            "Writes to the API server",
+            "A second, by what is written.",
+            "ops",
+            Query(
+                f"sum by (resource, verb) (rate(kubetune_api_writes_total{{{SELF}}}[$__rate_interval]))", "{{verb}} {{resource}}"
+            ),
+        )
     ),
-    lines(
-        "Writes that failed",
-        "A second, by HTTP status; 0: no answer, 409: somebody wrote first, and it is done again.",
-        "ops",
-        Query(f'sum by (code) (rate(kubetune_api_writes_total{{{SELF}, code!~"2.."}}[$__rate_interval]))', "{{code}}"),
+    quiet(
+        lines(
+            "Writes that failed",
+            "A second, by HTTP status; 0: no answer, 409: somebody wrote first, and it is done again.",
+            "ops",
+            Query(f'sum by (code) (rate(kubetune_api_writes_total{{{SELF}, code!~"2.."}}[$__rate_interval]))', "{{code}}"),
+        )
     ),
-    lines(
-        "Silence",
-        "A quiet cluster has a quiet watch; the list of all jobs is the proof.",
-        "s",
-        Query(f"kubetune_watch_event_age_seconds{{{SELF}}}", "watch {{instance}}"),
-        Query(f"kubetune_sweep_age_seconds{{{SELF}}}", "list {{instance}}"),
+    quarter(
+        lines(
+            "How long one reconcile takes",
+            "A reconcile is a handful of requests.",
+            "s",
+            Query(quantile(0.5, "kubetune_reconcile_seconds", "$__rate_interval"), "half within"),
+            Query(quantile(0.99, "kubetune_reconcile_seconds", "$__rate_interval"), "99 of 100 within"),
+        )
     ),
-    lines("Memory", "Resident.", "bytes", Query(f"process_resident_memory_bytes{{{SELF}}} {ITS_OWN}", INSTANCE)),
-    lines("CPU", "Cores.", "short", Query(f"rate(process_cpu_seconds_total{{{SELF}}}[$__rate_interval]) {ITS_OWN}", INSTANCE)),
+    quarter(
+        lines(
+            "Silence",
+            "A quiet cluster has a quiet watch; the list of all jobs is the proof.",
+            "s",
+            Query(f"kubetune_watch_event_age_seconds{{{SELF}}}", "watch {{instance}}"),
+            Query(f"kubetune_sweep_age_seconds{{{SELF}}}", "list {{instance}}"),
+        )
+    ),
+    quarter(lines("Memory", "Resident.", "bytes", Query(f"process_resident_memory_bytes{{{SELF}}} {ITS_OWN}", INSTANCE))),
+    quarter(
+        lines("CPU", "Cores.", "short", Query(f"rate(process_cpu_seconds_total{{{SELF}}}[$__rate_interval]) {ITS_OWN}", INSTANCE))
+    ),
 )
 
 ROWS: tuple[Row, ...] = (("Fleet", FLEET), ("One job", ONE_JOB), ("Operator health", OPERATOR))

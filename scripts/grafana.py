@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 COLUMNS = 24
+NOTHING = "None in the time shown"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Panel:
     height: int = 8
     defaults: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    colours: Mapping[str, str] = field(default_factory=dict)
+    """By the series' name in the legend; others get the palette's."""
+
+    points: int | None = None
+    """How many a series has at most; None: one a pixel, or one a scrape."""
 
 
 Row = tuple[str, Sequence[Panel]]
@@ -57,25 +63,61 @@ def stat(title: str, expr: str, text: str, unit: str = "short", bad_from: float 
     return Panel(title, "stat", (Query(expr, instant=True),), text, unit, 4, 4, colours, options)
 
 
-def lines(title: str, text: str, unit: str, *queries: Query, stacked: bool = False) -> Panel:
-    """Values over time."""
-    custom = {"fillOpacity": 40, "stacking": {"mode": "normal"}} if stacked else {"fillOpacity": 8, "lineWidth": 2}
-    legend = {"displayMode": "table", "placement": "bottom", "calcs": ["lastNotNull", "max"]}
-    options = {"legend": legend, "tooltip": {"mode": "multi"}}
-    return Panel(title, "timeseries", queries, text, unit, defaults={"custom": custom, "min": 0}, options=options)
+def lines(title: str, text: str, unit: str, *queries: Query, **custom: Any) -> Panel:
+    """Values over time; the highest of the legend is on top."""
+    style = {"fillOpacity": 8, "lineWidth": 2, **custom}
+    return Panel(title, "timeseries", queries, text, unit, height=9, defaults={"custom": style, "min": 0}, options=legend("bottom"))
+
+
+def steps(title: str, text: str, *queries: Query, top: float | None = None, **custom: Any) -> Panel:
+    """Whole numbers over time, which jump; the axis reaches `top` at least."""
+    return counting(lines(title, text, "short", *queries, lineInterpolation="stepAfter", axisSoftMax=top, **custom))
 
 
 def bars(title: str, text: str, *queries: Query) -> Panel:
-    """Counts over time."""
-    custom = {"drawStyle": "bars", "fillOpacity": 80, "stacking": {"mode": "normal"}}
-    return Panel(title, "timeseries", queries, text, defaults={"custom": custom, "min": 0})
+    """What happened between one moment and the next. Few and wide: closer than the window of a rate, each would show it again."""
+    style = {"drawStyle": "bars", "fillOpacity": 80, "lineWidth": 0, "stacking": {"mode": "normal"}, "axisSoftMax": 3}
+    options = {"legend": {"displayMode": "list", "placement": "bottom", "calcs": []}, "tooltip": {"mode": "multi"}}
+    return quiet(
+        counting(Panel(title, "timeseries", queries, text, defaults={"custom": style, "min": 0}, options=options, points=40))
+    )
 
 
 def gauges(title: str, text: str, query: Query, unit: str = "short", top: float | None = None) -> Panel:
     """A bar for each series, now."""
-    options = {"orientation": "horizontal", "displayMode": "gradient", "reduceOptions": {"calcs": ["lastNotNull"]}}
-    limits = {"min": 0} | ({} if top is None else {"max": top})
-    return Panel(title, "bargauge", (query,), text, unit, defaults=limits, options=options)
+    sizes = {"sizing": "manual", "minVizHeight": 16, "maxVizHeight": 40, "text": {"titleSize": 13, "valueSize": 14}}
+    options = {
+        "orientation": "horizontal",
+        "displayMode": "gradient",
+        "namePlacement": "top",
+        "reduceOptions": {"calcs": ["lastNotNull"]},
+        **sizes,
+    }
+    limits = {"min": 0, "color": {"mode": "fixed", "fixedColor": "blue"}} | ({} if top is None else {"max": top})
+    return Panel(title, "bargauge", (query,), text, unit, height=9, defaults=limits, options=options)
+
+
+def counting(panel: Panel) -> Panel:
+    return replace(panel, defaults={**panel.defaults, "decimals": 0})
+
+
+def quiet(panel: Panel) -> Panel:
+    """One that is empty when all is well."""
+    return replace(panel, defaults={**panel.defaults, "noValue": NOTHING})
+
+
+def quarter(panel: Panel) -> Panel:
+    return replace(panel, width=COLUMNS // 4)
+
+
+def beside(panel: Panel, width: int = 16) -> Panel:
+    """With the legend at its side: for many series."""
+    return replace(panel, width=width, options={**panel.options, **legend("right")})
+
+
+def legend(placement: str) -> dict[str, Any]:
+    table = {"displayMode": "table", "placement": placement, "calcs": ["lastNotNull", "max"], "sortBy": "Last *", "sortDesc": True}
+    return {"legend": table, "tooltip": {"mode": "multi", "sort": "desc"}}
 
 
 def dashboard(uid: str, description: str, variables: Sequence[Variable], rows: Sequence[Row]) -> str:
@@ -146,10 +188,17 @@ def drawn(panel: Panel, number: int, place: dict[str, int]) -> dict[str, Any]:
         "description": panel.text,
         "datasource": SOURCE,
         "gridPos": place,
-        "fieldConfig": {"defaults": {"unit": panel.unit, **panel.defaults}, "overrides": []},
+        "fieldConfig": {"defaults": {"unit": panel.unit, **panel.defaults}, "overrides": list(overrides(panel.colours))},
         "options": panel.options,
         "targets": [target(query, chr(ord("A") + index)) for index, query in enumerate(panel.queries)],
+        **({"maxDataPoints": panel.points} if panel.points else {}),
     }
+
+
+def overrides(colours: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    for name, colour in colours.items():
+        fixed = {"id": "color", "value": {"mode": "fixed", "fixedColor": colour}}
+        yield {"matcher": {"id": "byName", "options": name}, "properties": [fixed]}
 
 
 def target(query: Query, letter: str) -> dict[str, Any]:

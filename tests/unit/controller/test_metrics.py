@@ -58,6 +58,17 @@ def test_attempts_ends_and_restarts_are_counted_once_each():
     assert value(it, "kubetune_job_restarts_total", kind="SFTJob", **{"class": "CudaOOM"}) == 1
 
 
+def test_what_has_not_happened_yet_is_counted_as_zero_so_that_the_first_time_is_an_increase():
+    it = metrics()
+    for kind in ("SFTJob", "OSFTJob"):
+        assert value(it, "kubetune_job_attempts_total", kind=kind) == 0
+        assert value(it, "kubetune_job_attempt_ends_total", kind=kind, **{"class": "Succeeded"}) == 0
+        assert value(it, "kubetune_job_restarts_total", kind=kind, **{"class": "HostOOM"}) == 0
+        assert value(it, "kubetune_job_restarts_total", kind=kind, **{"class": "Other"}) == 0
+        assert value(it, "kubetune_job_first_step_seconds_count", kind=kind) == 0
+        assert value(it, "kubetune_reconcile_seconds_count", kind=kind, result="error") == 0
+
+
 def test_several_steps_between_two_sights_are_all_counted():
     it = metrics()
     it.changed(None, sight(attempts=[ended(1, "NodeLost"), ended(2, "Hang"), {"number": 3}], restarts=2))

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 import yaml
+from dashboard import CLASSES
+from dashboard import PHASES as COLOURED
 from fake_cluster import job
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -150,6 +152,26 @@ def test_the_dashboards_variables_are_the_ones_that_its_queries_use() -> None:
         metric = re.fullmatch(r"label_values\((.+), (\w+)\)", each["query"]["query"])
         assert metric, each
         assert list(strangers(named(metric[1]))) == []
+
+
+def test_every_phase_and_every_class_has_a_colour_of_its_own() -> None:
+    assert set(COLOURED) == set(PHASES)
+    assert set(CLASSES) == {*ENDS, OTHER}
+    assert all(len(set(colours.values())) == len(colours) for colours in (COLOURED, CLASSES))
+    coloured = [panel["title"] for panel in PANELS if panel["fieldConfig"]["overrides"]]
+    assert "Jobs by phase" in coloured
+    assert "Attempts that ended, by how" in coloured
+
+
+def test_bars_stand_as_far_apart_as_their_window_is_long() -> None:
+    """Else $__rate_interval, four scrapes at least, is longer than a step, and one event stands in several bars."""
+    counted = [
+        panel
+        for panel in PANELS
+        if "increase(" in panel["targets"][0]["expr"] and "$__rate_interval" in panel["targets"][0]["expr"]
+    ]
+    assert len(counted) == 3
+    assert {panel["maxDataPoints"] for panel in counted} == {40}
 
 
 def test_each_panel_has_a_source_and_says_what_it_shows() -> None:

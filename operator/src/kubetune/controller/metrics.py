@@ -12,9 +12,11 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from kubetune.api import KINDS
 from kubetune.api.status import Phase
-from kubetune.controller.known_jobs import KnownJobs, Seen
+from kubetune.controller.known_jobs import ENDS, OTHER, KnownJobs, Seen
 from kubetune.controller.kubernetes_api import Request
+from kubetune_trainer.contract import FailureClass
 
 MAX_JOBS = 200
 """So many running jobs have series of their own."""
@@ -84,6 +86,21 @@ class Metrics:
             registry=own,
         )
 
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """A counter that comes into being with 1 has no increase to be seen: the first failure of its class would be in no rate."""
+        for kind in KINDS:
+            self.attempts.labels(kind)
+            self.admission.labels(kind)
+            self.first_step.labels(kind)
+            for end in (*ENDS, OTHER):
+                self.ends.labels(kind, end)
+            for failure in (*FailureClass, OTHER):
+                self.restarts.labels(kind, str(failure))
+            for result in ("ok", "error"):
+                self.reconciles.labels(kind, result)
+
     def answered(self, request: Request, status: int | None) -> None:
         """Of one try of a request; reads are not counted."""
         if request.method != "GET":
@@ -98,7 +115,7 @@ class Metrics:
         for end in after.ends[len(after.ends) - min(news, len(after.ends)) :]:
             self.ends.labels(kind, end).inc()
         if after.restarts > old.restarts:
-            self.restarts.labels(kind, after.ends[-1] if after.ends else "Other").inc(after.restarts - old.restarts)
+            self.restarts.labels(kind, after.ends[-1] if after.ends else OTHER).inc(after.restarts - old.restarts)
         if after.created and after.admitted and not old.admitted and after.attempt == 1:
             self.admission.labels(kind).observe(max(0.0, (after.admitted - after.created).total_seconds()))
         if after.created and after.reported and after.step and not old.step:
