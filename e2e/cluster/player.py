@@ -17,6 +17,7 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +36,8 @@ NAMESPACE, SECONDS = "default", 60.0
 STEPS = 20
 POLL_SECONDS = 0.3
 MERGE = "application/merge-patch+json"
+SECONDS_OF_ITS_OWN = "test/train-seconds"
+"""Annotation of a pod whose training lasts otherwise than the player's."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +86,26 @@ class Part:
     def path(self) -> str:
         return f"/api/v1/namespaces/{self.player.namespace}/pods/{self.pod['metadata']['name']}"
 
+    @property
+    def seconds(self) -> float:
+        return float(self.pod["metadata"].get("annotations", {}).get(SECONDS_OF_ITS_OWN, self.player.seconds))
+
     def play(self) -> None:
         """The master reports and ends with the outcome of a training that reached its end; a worker just ends (kwok.yaml)."""
-        if "-master-" in self.pod["metadata"]["name"]:
-            outcome = self.train(self.contract()).to_message()
-            self.annotate({"test/outcome": outcome, "test/run-seconds": "0s"})
-        else:
-            self.annotate({"test/run-seconds": f"{self.player.seconds}s"})
+        if "-master-" not in self.pod["metadata"]["name"]:
+            self.annotate({"test/run-seconds": f"{self.seconds}s"})
+        elif outcome := self.train(self.contract()):
+            self.annotate({"test/outcome": outcome.to_message(), "test/run-seconds": "0s"})
+
+    def runs(self) -> bool:
+        """Whether the pod still does: one that was killed, suspended or preempted says nothing any more."""
+        try:
+            pod = self.api.json(Request("GET", self.path))
+        except ClusterError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return False
+            raise
+        return pod["status"].get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]
 
     def annotate(self, annotations: dict[str, str]) -> None:
         self.api.json(Request("PATCH", self.path, body={"metadata": {"annotations": annotations}}, content=MERGE))
@@ -99,8 +115,8 @@ class Part:
         variables = self.pod["spec"]["containers"][0]["env"]
         return Contract.model_validate_json(next(each["value"] for each in variables if each["name"] == CONTRACT_ENV))
 
-    def train(self, contract: Contract) -> Outcome:
-        """Reports every step and a checkpoint half-way; goes on where the last verified state is."""
+    def train(self, contract: Contract) -> Outcome | None:
+        """Reports every step and a checkpoint half-way; goes on where the last verified state is. None if the pod ended before."""
         account = self.pod["spec"]["serviceAccountName"]
         granted = token(self.api, self.player.namespace, account, self.pod)
         client = mounted(self.player.kubeconfig, granted, self.player.folder)
@@ -108,7 +124,10 @@ class Part:
         begin = max((each.step for each in contract.earlier_checkpoints if each.kind == "full-state"), default=0)
         checkpoints: tuple[Checkpoint, ...] = ()
         for step in range(begin + 1, STEPS + 1):
-            time.sleep(self.player.seconds / STEPS)
+            time.sleep(self.seconds / STEPS)
+            if not self.runs():
+                reporter.close()
+                return None
             if step == STEPS // 2:
                 checkpoints = (checkpoint(contract, step, "full-state"),)
             reporter(Report(attempt=contract.attempt, progress=self.progress(step, begin), checkpoints=checkpoints))
@@ -124,7 +143,7 @@ class Part:
             percent=100 * step / STEPS,
             loss=loss(step),
             losses=tuple(loss(each) for each in range(begin + 1, step + 1)),
-            eta_seconds=round(self.player.seconds * (STEPS - step) / STEPS),
+            eta_seconds=round(self.seconds * (STEPS - step) / STEPS),
             updated_time=datetime.now(UTC),
         )
 
