@@ -8,23 +8,17 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
-from e2e.cluster import processes
-from e2e.cluster.__main__ import down, up
 from e2e.cluster.control_plane import LOOPBACK, ControlPlane
-from e2e.cluster.tokens import OPERATOR, account_kubeconfig
 from e2e.dashboard import burst, prometheus
 from e2e.dashboard.prometheus import Prometheus
-from e2e.dashboard.questions import ALERTS, ROOT, Answer, Question, questions, rules, table
+from e2e.dashboard.questions import ALERTS, Answer, Question, questions, rules, table
+from e2e.dashboard.stage import REPLICAS, cluster, start_operator
 
 BEGIN, END = "<!-- dashboard-check: begin -->", "<!-- dashboard-check: end -->"
-REPLICAS = 2
 AFTERWARDS_SECONDS = 5
 """Scrapes after the last job's end."""
 
@@ -69,22 +63,9 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@contextmanager
-def cluster(folder: Path) -> Iterator[ControlPlane]:
-    """With the rights of deploy/. Everything ends with the block."""
-    try:
-        plane = up(folder, nodes=4)
-        plane.kubectl("apply", "--server-side", "-k", str(ROOT / "deploy"))
-        yield plane
-    finally:
-        for name in (prometheus.NAME, *(f"operator-{number}" for number in range(REPLICAS))):
-            processes.stop(folder, name)
-        down(folder)
-
-
 def check(plane: ControlPlane, jobs: int, seconds: float, limit: float) -> Result:
     burst.prepare(plane, seconds)
-    targets = [start_operator(plane, f"operator-{number}") for number in range(REPLICAS)]
+    targets = [f"{LOOPBACK}:{start_operator(plane, name)}" for name in REPLICAS]
     asked = prometheus.run(plane.folder, targets, ALERTS)
     begin = time.time()
     phases = burst.run(plane.kubeconfig, jobs, limit)
@@ -96,21 +77,6 @@ def check(plane: ControlPlane, jobs: int, seconds: float, limit: float) -> Resul
     missing = sorted({rule["alert"] for rule in rules()} - {rule["name"] for rule in known})
     firing = sorted(rule["name"] for rule in known if rule["state"] == "firing")
     return Result(phases, took, answers, unwell + [f"{name}: not loaded" for name in missing], firing)
-
-
-def start_operator(plane: ControlPlane, name: str) -> str:
-    """One replica, as the ServiceAccount of deploy/; where it is scraped."""
-    (port,) = processes.free_ports(1)
-    account = account_kubeconfig(plane.kubeconfig, *OPERATOR, plane.folder)
-    command = (sys.executable, "-m", "kubetune.controller", "--image=trainer:1", f"--address={LOOPBACK}", f"--port={port}")
-    environment = {"KUBECONFIG": str(account)}
-    process = processes.start(
-        plane.folder, name, *command, f"--identity={name}", "--lease-namespace=kubetune-system", "--backoff-base-seconds=3",
-        "--quiet-seconds=1", environment=environment,
-    )  # fmt: skip
-    ready = partial(processes.answers, f"http://{LOOPBACK}:{port}/readyz")
-    processes.wait_until(ready, process, plane.folder / f"{name}.log")
-    return f"{LOOPBACK}:{port}"
 
 
 def answered(asked: Prometheus, question: Question, begin: float) -> Answer:

@@ -55,11 +55,11 @@ def require_program() -> None:
         sys.exit("prometheus is not on PATH: install Debian's package (apt-get install --no-install-recommends prometheus)")
 
 
-def run(folder: Path, targets: Sequence[str], rules: Path) -> Prometheus:
-    """Starts it and waits until it answers; it ends with `processes.stop`."""
+def run(folder: Path, targets: Sequence[str], rules: Path, every: int = STEP_SECONDS) -> Prometheus:
+    """Starts it and waits until it answers; it scrapes and evaluates each `every` seconds, and ends with `processes.stop`."""
     (port,) = free_ports(1)
     configuration = folder / "prometheus.json"  # JSON is YAML
-    configuration.write_text(json.dumps(configured(targets, rules)))
+    configuration.write_text(json.dumps(configured(targets, rules, every)))
     process = start(
         folder, NAME, NAME, f"--config.file={configuration}", f"--storage.tsdb.path={folder / 'metrics'}",
         f"--web.listen-address={LOOPBACK}:{port}",
@@ -68,8 +68,8 @@ def run(folder: Path, targets: Sequence[str], rules: Path) -> Prometheus:
     return Prometheus(port)
 
 
-def configured(targets: Sequence[str], rules: Path) -> dict[str, Any]:
-    """Scrapes and evaluates every second, so that a minute is enough to see rates."""
-    every = {"scrape_interval": f"{STEP_SECONDS}s", "evaluation_interval": f"{STEP_SECONDS}s"}
+def configured(targets: Sequence[str], rules: Path, every: int = STEP_SECONDS) -> dict[str, Any]:
+    """By default every second, so that a minute is enough to see rates."""
+    pace = {"scrape_interval": f"{every}s", "evaluation_interval": f"{every}s"}
     scrape = {"job_name": "kubetune", "honor_labels": True, "static_configs": [{"targets": list(targets)}]}
-    return {"global": every, "rule_files": [str(rules)], "scrape_configs": [scrape]}
+    return {"global": pace, "rule_files": [str(rules)], "scrape_configs": [scrape]}
