@@ -158,7 +158,9 @@ ONE_JOB = (
         "percentunit",
         top=1,
     ),
-    beside(lines("Progress over time", "Flat: no step is done.", "percentunit", Query(f"{BY_NAME} ({PROGRESS})", NAME))),
+    beside(
+        lines("Progress over time", "Flat: no step is done.", "percentunit", Query(f"{BY_NAME} ({PROGRESS})", NAME), axisSoftMax=1)
+    ),
     lines(
         "Since its last step was reported",
         "Half an hour is an alert. Before its first step a job has no such series.",
@@ -194,8 +196,14 @@ OPERATOR = (
     ),
     steps("Who leads", "1 on the replica that acts.", Query(f"kubetune_leader{{{SELF}}}", INSTANCE), top=1),
     steps("Queue", "Jobs that wait to be reconciled.", Query(f"kubetune_queue_depth{{{SELF}}}", INSTANCE), top=10),
-    lines(
-        "Reconciles", "A second, by result.", "ops", Query(f"sum by (result) ({reconciles(OWN, '$__rate_interval')})", "{{result}}")
+    replace(
+        lines(
+            "Reconciles",
+            "A second, by result.",
+            "ops",
+            Query(f"sum by (result) ({reconciles(OWN, '$__rate_interval')})", "{{result}}"),
+        ),
+        colours={"ok": "green", "error": "red"},
     ),
     beside(
         lines(
