@@ -27,7 +27,16 @@ from e2e.cluster.tokens import mounted, token
 from kubetune.cluster import ATTEMPT, ClusterError
 from kubetune.controller.kubernetes_api import KubernetesApi, Request, connect
 from kubetune_trainer.api_report import ApiReporter
-from kubetune_trainer.contract import CONTRACT_ENV, Checkpoint, Contract, Outcome, Progress, Report
+from kubetune_trainer.contract import (
+    CONTRACT_ENV,
+    NOT_RETRYABLE,
+    Checkpoint,
+    Contract,
+    FailureClass,
+    Outcome,
+    Progress,
+    Report,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +47,8 @@ POLL_SECONDS = 0.3
 MERGE = "application/merge-patch+json"
 SECONDS_OF_ITS_OWN = "test/train-seconds"
 """Annotation of a pod whose training lasts otherwise than the player's."""
+FAILS = "test/train-fails"
+"""Annotation of a pod whose training fails after a quarter of its steps: with which class."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +98,20 @@ class Part:
         return f"/api/v1/namespaces/{self.player.namespace}/pods/{self.pod['metadata']['name']}"
 
     @property
+    def annotations(self) -> dict[str, str]:
+        return self.pod["metadata"].get("annotations") or {}
+
+    @property
     def seconds(self) -> float:
-        return float(self.pod["metadata"].get("annotations", {}).get(SECONDS_OF_ITS_OWN, self.player.seconds))
+        return float(self.annotations.get(SECONDS_OF_ITS_OWN, self.player.seconds))
 
     def play(self) -> None:
-        """The master reports and ends with the outcome of a training that reached its end; a worker just ends (kwok.yaml)."""
+        """The master reports and ends with the outcome of its training; a worker just ends (kwok.yaml)."""
         if "-master-" not in self.pod["metadata"]["name"]:
             self.annotate({"test/run-seconds": f"{self.seconds}s"})
         elif outcome := self.train(self.contract()):
-            self.annotate({"test/outcome": outcome.to_message(), "test/run-seconds": "0s"})
+            end = {"test/run-seconds": "0s"} if outcome.reached_end else {"test/exit-code": str(outcome.exit_code)}
+            self.annotate({"test/outcome": outcome.to_message(), **end})
 
     def runs(self) -> bool:
         """Whether the pod still does: one that was killed, suspended or preempted says nothing any more."""
@@ -131,6 +147,9 @@ class Part:
             if step == STEPS // 2:
                 checkpoints = (checkpoint(contract, step, "full-state"),)
             reporter(Report(attempt=contract.attempt, progress=self.progress(step, begin), checkpoints=checkpoints))
+            if FAILS in self.annotations and step == STEPS // 4:
+                reporter.close()
+                return failed(contract, step, FailureClass(self.annotations[FAILS]))
         last = checkpoint(contract, STEPS, "hf")
         reporter(Report(attempt=contract.attempt, progress=self.progress(STEPS, begin), checkpoints=(*checkpoints, last)))
         reporter.close()
@@ -150,6 +169,11 @@ class Part:
 
 def loss(step: int) -> float:
     return round(0.7 + 1.6 * math.exp(-3 * step / STEPS), 4)
+
+
+def failed(contract: Contract, step: int, failure: FailureClass) -> Outcome:
+    told = {"failure": failure, "message": "made up by a script", "exit_code": 2 if failure in NOT_RETRYABLE else 1}
+    return Outcome(reached_end=False, attempt=contract.attempt, step=step, total_steps=STEPS, **told)
 
 
 def checkpoint(contract: Contract, step: int, kind: Literal["hf", "full-state"]) -> Checkpoint:
