@@ -20,7 +20,7 @@ TRAIN_WORKERS ?= $(shell nproc)
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format generate generated unit programs store-tests store-run test-cluster train-tests test-gpu kills traps marathon lora bench-trainer chaos images e2e e2e-smoke bench bench-data screenshots dashboard-check traces cluster cluster-down lock clean
+.PHONY: help setup demo test lint format generate generated unit programs store-tests store-run test-cluster train-tests test-gpu kills traps marathon lora bench-trainer chaos images e2e e2e-smoke bench bench-data screenshots dashboard-check dashboard-pictures traces cluster cluster-down lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -122,6 +122,9 @@ dashboard-check: programs ## Every query of Grafana's dashboard and the alerts, 
 
 traces: programs ## Traces of two jobs on a real control plane, one of them killed, received and shown (docs/observability.md); WRITE=1
 	@$(BIN)/python -m e2e.traces $(if $(WRITE),--write docs/observability.md)
+
+dashboard-pictures: $(READY) ## Grafana's dashboard, drawn by Grafana's components, over a scene of 12 minutes (needs Prometheus, Chromium, Node); AGAIN=1: from what was scraped
+	@$(BIN)/python -m e2e.pictures $(if $(AGAIN),--again)
 
 cluster: programs ## A real control plane, Kubeflow's training operator, fake nodes with a scripted trainer; KUEUE=1: Kueue; NODES=2: real nodes
 	@$(BIN)/python -m e2e.cluster up $(if $(KUEUE),--kueue) $(if $(NODES),--real-nodes $(NODES))

@@ -11,12 +11,10 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from PIL import Image
-
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
-from browser import Scheme, find_chromium, measure, screenshot  # noqa: E402
+from browser import Scheme, find_chromium, measure, take  # noqa: E402
 
 from kubetune.report.page import page  # noqa: E402
 from kubetune.report.sources import read_material  # noqa: E402
@@ -59,15 +57,6 @@ def whole(chromium: str, file: Path, directory: Path) -> None:
         height = measure(chromium, file, "document.documentElement.scrollHeight", (width, 1000))
         for scheme in schemes:
             take(chromium, file, directory / f"report-{scheme}-{width}.png", (width, height), scheme)
-
-
-def take(chromium: str, file: Path, target: Path, size: tuple[int, int], scheme: Scheme) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    screenshot(chromium, file, target, size, scheme)
-    with Image.open(target) as picture:
-        opaque = picture.convert("RGB")  # a palette would be smaller, and lose the light lines
-    opaque.save(target, optimize=True)
-    print(f"{target} ({target.stat().st_size / 1000:.0f} kB)")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
+from PIL import Image
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--host-resolver-rules=MAP * ~NOTFOUND")
 SCHEMES = {"dark": 0, "light": 1}
@@ -34,8 +36,18 @@ def run(chromium: str, page: Path, size: tuple[int, int], scheme: Scheme, *optio
     return done.stdout
 
 
-def screenshot(chromium: str, page: Path, target: Path, size: tuple[int, int], scheme: Scheme) -> None:
-    run(chromium, page, size, scheme, f"--screenshot={target}")
+def screenshot(chromium: str, page: Path, target: Path, size: tuple[int, int], scheme: Scheme, *options: str) -> None:
+    run(chromium, page, size, scheme, f"--screenshot={target}", *options)
+
+
+def take(chromium: str, page: Path, target: Path, size: tuple[int, int], scheme: Scheme, *options: str) -> None:
+    """A picture for docs/: as small as it can be."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    screenshot(chromium, page, target, size, scheme, *options)
+    with Image.open(target) as picture:
+        opaque = picture.convert("RGB")  # a palette would be smaller, and lose the light lines
+    opaque.save(target, optimize=True)
+    print(f"{target} ({target.stat().st_size / 1000:.0f} kB)")
 
 
 def measure(chromium: str, page: Path, script: str, size: tuple[int, int], scheme: Scheme = "light") -> Any:
