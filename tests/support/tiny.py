@@ -73,6 +73,8 @@ def make_tiny_model(
         model = model_class(config).to(torch.float32)
     directory.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(directory)
+    for each in directory.iterdir():  # safetensors writes for its owner alone, and a pod's user is another
+        each.chmod(0o644)
     tokenizer.save_pretrained(directory)
     return directory
 

@@ -43,6 +43,7 @@ TYPED_BY = {
     r"eval \"\$\(kubetune completion bash\)\"": "tests/unit/cli/test_completion.py",
     r"\.venv/bin/python -m kubetune\.controller ": "tests/cluster/test_demonstration.py",
     r"export KUBECONFIG=": "tests/cluster/test_demonstration.py",
+    r"kubectl apply -f examples/cpu/": "tests/e2e/test_training.py",
     r"kubectl (apply -f examples/kueue|get sftjob)": "tests/cluster/kueue/test_kueue.py",
     r"kubectl patch configmap argocd-cm ": "tests/cluster/test_gitops.py::test_argo_cds_config_map_takes_the_patch",
     r"helm upgrade kubetune .*tracing\.endpoint": "tests/cluster/chart/test_templates.py::test_values_to_manifests",
