@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from e2e import marked
 from e2e.cluster.control_plane import LOOPBACK, ControlPlane
 from e2e.dashboard import burst, prometheus
 from e2e.dashboard.prometheus import Prometheus
@@ -49,7 +50,7 @@ def main() -> int:
     text = report(result)
     print(text)
     if given.write:
-        write(given.write, text)
+        marked.write(given.write, (BEGIN, END), text)
     return 0 if result.good else 1
 
 
@@ -100,15 +101,6 @@ def report(result: Result) -> str:
         table(result.answers),
     ]
     return "\n".join(lines)
-
-
-def write(file: Path, text: str) -> None:
-    """Between the marks. Raises ValueError if the file has none."""
-    before, begin, rest = file.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{file} has no {BEGIN} ... {END}")
-    file.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
 if __name__ == "__main__":

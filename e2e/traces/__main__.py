@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from e2e import marked
 from e2e.cluster import player, processes
 from e2e.cluster.__main__ import down, up
 from e2e.cluster.control_plane import LOOPBACK, ControlPlane
@@ -50,7 +51,7 @@ def main() -> int:
             down(folder)
     print(text)
     if given.write:
-        write(given.write, text)
+        marked.write(given.write, (BEGIN, END), text)
     return 0
 
 
@@ -114,15 +115,6 @@ def wait(look: Callable[[], T], what: str) -> T:
             raise TimeoutError(f"not seen in {LIMIT_SECONDS:.0f} s: {what}")
         time.sleep(0.5)
     return seen
-
-
-def write(file: Path, text: str) -> None:
-    """Between the marks. Raises ValueError if the file has none."""
-    before, begin, rest = file.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{file} has no {BEGIN} ... {END}")
-    file.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
 if __name__ == "__main__":
