@@ -28,6 +28,7 @@ from kubetune_trainer import disk
 from kubetune_trainer.backends.base import StepMetrics
 from kubetune_trainer.contract import FailureClass, Outcome
 from kubetune_trainer.data.preflight import check_model, check_output
+from kubetune_trainer.data.readable import refusal, rights
 from kubetune_trainer.data.survey import check_dataset
 from kubetune_trainer.errors import ConfigurationError, TrainingError
 from kubetune_trainer.handover import RESOURCE_NAMES, contract_of, in_resource_terms
@@ -65,6 +66,11 @@ def refused(call: Callable[[], object]) -> str:
 
 def model_without_weights() -> str:
     return refused(lambda: check_model(Path("/kubetune/volumes/models/tiny"), needs_chat_template=True))
+
+
+def model_of_another_user() -> str:
+    directory = Path("/kubetune/volumes/models/tiny")
+    return in_resource_terms(refusal("model_path", directory, rights("model.safetensors", 0o600, 0, 1000)), [])
 
 
 def output_that_is_a_file() -> str:
@@ -155,6 +161,7 @@ def changed() -> str:
 SAID: dict[str, Callable[[], str]] = {
     "invalid spec": invalid_spec,
     "no model": model_without_weights,
+    "no right": model_of_another_user,
     "no output": output_that_is_a_file,
     "old image": lambda: refused(lambda: contract_of({"KUBETUNE_CONTRACT": '{"version": "v2"}'})),
     "no secret": lambda: of_pod(

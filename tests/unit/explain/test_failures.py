@@ -69,6 +69,15 @@ def test_the_command_follows_from_class_and_reason(kind: str, reason: str, comma
     assert found(failed(kind, reason=reason))[0].command == command
 
 
+def test_what_was_wrong_outside_the_spec_is_mended_there_and_the_job_retried() -> None:
+    refused = failed("UserError", reason="UserError")
+    assert "a new metadata.name" in found(refused)[0].remedy
+    assert found(refused)[0].remedy.endswith(
+        "is mended, `kubetune retry sftjob/teach -n research` lets it go on from its last verified state"
+    )
+    assert "retry" not in found(failed("CudaOOM"))[0].remedy  # what mends it is in the spec
+
+
 def test_a_success_leaves_an_earlier_failure_alone() -> None:
     done = job("Succeeded", failure={"class": "NodeLost", "reason": "x", "message": "y"})
     assert [each.reason for each in found(done)] == ["Succeeded"]

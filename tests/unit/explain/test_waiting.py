@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from explained import COMMANDS, ago, attempt, condition, found, job, runs, warning
+from explained import COMMANDS, ago, attempt, condition, found, job, pod, runs, warning
 
 from kubetune.cluster import Queueing
-from kubetune.explain import Commands, Severity
+from kubetune.explain import Commands, Event, Severity
 
 QUEUED = {"spec": {"queueName": "gpus"}, "attempts": [attempt(started=ago(minutes=30))]}
 
@@ -24,6 +24,19 @@ def test_a_new_job_is_not_yet_a_matter_of_concern() -> None:
     new["status"]["observedGeneration"] = -1
     (first,) = found(new)
     assert (first.severity, first.reason) == (Severity.WAITING, "NotObserved")
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [{"pods": [pod()]}, {"events": [Event("SuccessfulCreatePod", "Created pod", warning=False, about="PyTorchJob/teach-sft-1")]}],
+)
+def test_a_first_attempt_of_which_the_status_says_nothing_yet_is_told_by_its_pods(sign: dict[str, Any]) -> None:
+    new = job("Pending", observedGeneration=-1)
+    new["metadata"]["creationTimestamp"] = ago(seconds=90)
+    (first,) = found(new, **sign)
+    assert (first.severity, first.reason) == (Severity.WAITING, "JustBegun")
+    assert "was started" in first.title
+    assert first.command == "kubectl get pods -o wide -l kubetune.dev/job-name=teach -n research"
 
 
 def test_a_file_that_no_cluster_knows_was_not_submitted() -> None:

@@ -120,6 +120,12 @@ def test_progress():
     assert progress.updated_time == NOW + timedelta(seconds=9)
 
 
+def test_figures_are_short_enough_to_be_read():
+    progress = progress_of([metrics(1, loss=2.718281828459045, rate=1234.56789)], 10, NOW)
+    assert progress is not None
+    assert (progress.loss, progress.tokens_per_second) == (2.71828, 1234.57)
+
+
 def test_the_pace_is_this_attempts_own():
     """A resumed attempt starts at step 6: the five before it cost it no time."""
     progress = progress_of([metrics(6, seconds=100), metrics(7, seconds=102)], 10, NOW)

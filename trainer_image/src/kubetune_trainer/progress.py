@@ -83,10 +83,10 @@ def progress_of(steps: Sequence[StepMetrics], total: int | None, now: datetime) 
         total_steps=total,
         epoch=last.epoch,
         percent=_percent(last.step, total),
-        loss=finite(last.loss),
-        learning_rate=finite(last.learning_rate),
-        tokens_per_second=finite(last.tokens_per_second),
-        samples_per_second=finite(last.samples_per_second),
+        loss=readable(last.loss),
+        learning_rate=readable(last.learning_rate),
+        tokens_per_second=readable(last.tokens_per_second),
+        samples_per_second=readable(last.samples_per_second),
         eta_seconds=_eta(steps, total),
         updated_time=last.time or now,
         losses=losses_of(steps),
@@ -120,3 +120,9 @@ def _eta(steps: Sequence[StepMetrics], total: int | None) -> int | None:
 def finite(value: float | None) -> float | None:
     """The value, or None where JSON could not hold it."""
     return value if value is not None and math.isfinite(value) else None
+
+
+def readable(value: float | None) -> float | None:
+    """To six digits: `kubectl get` prints all that a float64 has. The metrics file keeps them."""
+    kept = finite(value)
+    return None if kept is None else float(f"{kept:.6g}")

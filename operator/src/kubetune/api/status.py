@@ -106,7 +106,9 @@ class JobStatus(ApiModel):
         default=None, description=f"Where the job stands: {'; '.join(f'{each.value}: {text}' for each, text in PHASES.items())}."
     )
     observed_generation: int | None = Field(
-        default=None, ge=-1, description="The metadata.generation that this status describes; -1: the operator has not looked yet."
+        default=None,
+        ge=-1,
+        description="The metadata.generation that this status describes; -1: the operator has written nothing yet.",
     )
     spec_hash: str | None = Field(
         default=None, max_length=64, description="SHA-256 of what is trained, fixed when the first attempt starts."

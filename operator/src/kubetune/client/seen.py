@@ -55,7 +55,7 @@ class SeenJob:
 
     @property
     def phase(self) -> Phase | None:
-        """The phase as it was then; None before the operator has looked at the job."""
+        """The phase as it was then; None before anything was written of the job."""
         return self.seen_status.phase
 
     def __str__(self) -> str:

@@ -157,15 +157,20 @@ SPECIAL: dict[str, tuple[str, Callable[[Commands], str]]] = {
 IN_A_NEW_JOB = frozenset({FailureClass.USER_ERROR, FailureClass.CUDA_OOM, FailureClass.NON_FINITE_LOSS})
 """What mends them is part of what is trained, and that is fixed once a job has started."""
 
+OUTSIDE_THE_SPEC = "if what was wrong lies outside the spec (a file, its rights, a Secret, a volume) and is mended"
+
 BY_ITSELF = "another attempt follows by itself"
 
 
 def remedy(advice: Advice, failure: Failure, evidence: Evidence, commands: Commands) -> str:
     if failure.reason in SPECIAL:
         return SPECIAL[failure.reason][0]
-    if evidence.status.phase is not Phase.FAILED or failure.failure_class in IN_A_NEW_JOB:
+    if evidence.status.phase is not Phase.FAILED:
         return advice.remedy
     again = f"`{commands.retry()}` lets it go on from its last verified state"
+    if failure.failure_class in IN_A_NEW_JOB:
+        around = failure.failure_class is FailureClass.USER_ERROR and evidence.attempt is not None
+        return f"{advice.remedy}; {OUTSIDE_THE_SPEC}, {again}" if around else advice.remedy
     return (
         advice.remedy.replace(BY_ITSELF, f"the retries are used up; {again}")
         if BY_ITSELF in advice.remedy

@@ -40,6 +40,9 @@ def not_looked_at(evidence: Evidence, commands: Commands) -> Iterator[Finding]:
         return
     waited = evidence.since(evidence.created)
     first = seen in (None, -1)
+    if first and begun(evidence):
+        yield just_begun(evidence, commands)
+        return
     severity = Severity.BLOCKED if first and waited > OPERATOR_SECONDS and evidence.live else Severity.WAITING
     what = "the job" if first else f"generation {evidence.generation} of the job"
     yield Finding(
@@ -50,6 +53,24 @@ def not_looked_at(evidence: Evidence, commands: Commands) -> Iterator[Finding]:
         "see that the operator runs, and that its --namespace and --selector take in this job",
         f"kubectl get pods -n {OPERATOR_NAMESPACE}",
         "docs/helm.md",
+    )
+
+
+def begun(evidence: Evidence) -> bool:
+    """The operator writes nothing of a first attempt until there is news of it: what it made is the first sign."""
+    return bool(evidence.pods) or any(event.about.startswith("PyTorchJob/") for event in evidence.events)
+
+
+def just_begun(evidence: Evidence, commands: Commands) -> Finding:
+    there = f"its pods are there: {', '.join(each.name for each in evidence.pods)}" if evidence.pods else "its PyTorchJob is there"
+    return Finding(
+        Severity.WAITING,
+        "JustBegun",
+        "its first attempt was started; the status speaks of it when its pods run, or cannot",
+        (f"created {ago(evidence, evidence.created)}; {there}",),
+        "wait some seconds",
+        commands.pods(),
+        "docs/status.md",
     )
 
 

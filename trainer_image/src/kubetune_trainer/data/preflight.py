@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kubetune_trainer.data.readable import check_readable, may_enter
 from kubetune_trainer.data.rows import ROLES
 from kubetune_trainer.disk import full_disk, says_full
 from kubetune_trainer.errors import ConfigurationError
@@ -39,12 +40,15 @@ def check_model(path: Path, *, needs_chat_template: bool) -> ModelFacts:
     """Loads config and tokenizer and looks for every weight file.
 
     Raises:
-        ConfigurationError: no directory, no config.json, unreadable, weights missing, no tokenizer, no chat template.
+        ConfigurationError: no directory, no config.json, unreadable (its text or its rights), weights missing, no tokenizer, no
+            chat template.
 
     """
+    may_enter(MODEL_FIELD, path)
     if not path.is_dir():
         problem = "is not a directory" if path.exists() else "does not exist"
         raise ConfigurationError(MODEL_FIELD, str(path), problem, "name a Hugging Face model directory, and check its volume")
+    check_readable(MODEL_FIELD, path)
     if not (path / "config.json").is_file():
         remedy = "name the directory that holds config.json, the weights and the tokenizer"
         raise ConfigurationError(MODEL_FIELD, str(path), "has no config.json", remedy)

@@ -38,11 +38,11 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         DataError: missing, no file, not readable, or of a kind that the backends do not read.
 
     """
-    if not path.exists():
-        refuse(path, None, "does not exist", "check the path, and that its volume is mounted")
-    if not path.is_file():
-        refuse(path, None, "is not a file", "name one JSON Lines file")
     try:
+        if not path.exists():
+            refuse(path, None, "does not exist", "check the path, and that its volume is mounted")
+        if not path.is_file():
+            refuse(path, None, "is not a file", "name one JSON Lines file")
         with path.open("rb") as file:
             yield from _rows(path, _unpacked(path, file))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
