@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from helm import Helm
-from node_faults import Nodes, nodes_of
+from node_faults import KillOperators, Nodes, kill_operators_of, nodes_of
 from real_cluster import Namespace
 from real_nodes import SYSTEM, close_namespace, install_operator, keep_evidence, open_namespace
 from traces import traces
@@ -62,6 +62,11 @@ def nodes(system: Namespace) -> Iterator[Nodes]:
     found = nodes_of(system.kubeconfig)
     yield found
     found.mend()
+
+
+@pytest.fixture
+def kill_operators(system: Namespace, nodes: Nodes) -> KillOperators:
+    return lambda: kill_operators_of(system, nodes)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from node_faults import Nodes
+from node_faults import OPERATOR_TOO, KillOperators, Nodes
 from real_cluster import Namespace
 from real_nodes import submit
 from recovery import PATIENCE, Training, now
@@ -32,39 +32,47 @@ def node_of(training: Training, attempt: int) -> str:
     return str(training.job.pods(attempt)[0]["spec"]["nodeName"])
 
 
-def test_a_node_is_drained(namespace: Namespace, nodes: Nodes, volumes: Path, tell_scenario: TellScenario) -> None:
+def test_a_node_is_drained(
+    namespace: Namespace, kill_operators: KillOperators, nodes: Nodes, volumes: Path, tell_scenario: TellScenario
+) -> None:
     training = submit(namespace, volumes, epochs=20)
     training.wait_for_state()
     node, since = node_of(training, 1), now()
+    kill_operators()
     nodes.drain(node)
     seconds = training.seconds_to_next_step(since)
     assert node_of(training, 2) != node
     status = training.succeeds(attempts=2)
     assert status["attempts"][0]["reason"] == "Preempted"
     assert training.lost(1) == 0
-    tell_scenario(training.scenario("A node is drained", "`kubectl drain`; the job goes on on the other node", seconds=seconds))
+    done = f"`kubectl drain`, {OPERATOR_TOO}; the job goes on on the other node"
+    tell_scenario(training.scenario("A node is drained", done, seconds=seconds))
 
 
-def test_a_node_is_lost(namespace: Namespace, nodes: Nodes, volumes: Path, tell_scenario: TellScenario) -> None:
+def test_a_node_is_lost(
+    namespace: Namespace, kill_operators: KillOperators, nodes: Nodes, volumes: Path, tell_scenario: TellScenario
+) -> None:
     training = submit(namespace, volumes, "SFTJob", epochs=60, edit={"spec.checkpoint": SELDOM})
     training.wait_for_state()
     node, since = node_of(training, 1), now()
+    kill_operators()
     nodes.crash(node)
     seconds = training.seconds_to_next_step(since)
     assert node_of(training, 2) != node
     status = training.succeeds(attempts=2)
     assert status["attempts"][0]["reason"] == "NodeLost"
     assert training.lost(1) <= SELDOM["everySteps"]
-    done = "kubelet, containerd and all containers of the node killed at once (an operator's replica was there); the other node takes the job"
+    done = f"kubelet, containerd and all containers of the node killed at once, {OPERATOR_TOO}; the other node takes the job"
     tell_scenario(training.scenario("A node is lost", done, seconds=seconds))
 
 
 def test_a_node_is_silent_and_its_containers_run_on(
-    namespace: Namespace, nodes: Nodes, volumes: Path, tell_scenario: TellScenario
+    namespace: Namespace, kill_operators: KillOperators, nodes: Nodes, volumes: Path, tell_scenario: TellScenario
 ) -> None:
     training = submit(namespace, volumes, epochs=SILENT_EPOCHS, edit={"spec.template": {"tolerations": SOON}})
     training.wait_for_state()
     node, since = node_of(training, 1), now()
+    kill_operators()
     nodes.silence(node)
     seconds = training.seconds_to_next_step(since)
     assert node_of(training, 2) != node
@@ -81,7 +89,7 @@ def test_a_node_is_silent_and_its_containers_run_on(
     assert status["attempts"][0]["reason"] == "NodeLost"
     assert "/attempt-2/" in status["finalCheckpoint"]["uri"]
     done = (
-        f"its kubelet alone killed: attempt 1 trained on to step {training.last_step(1)}, {done_twice} steps after the one that attempt 2 "
+        f"its kubelet alone killed, {OPERATOR_TOO}: attempt 1 trained on to step {training.last_step(1)}, {done_twice} steps after the one that attempt 2 "
         "went on from, then gave way; nothing that it wrote after that one was used"
     )
     tell_scenario(training.scenario("A node is silent, its containers run on", done, seconds=seconds))

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from node_faults import Nodes
+from node_faults import OPERATOR_TOO, KillOperators, Nodes
 from real_cluster import Namespace
 from real_nodes import submit
 from recovery import EPOCH, PATIENCE, now
@@ -19,11 +19,6 @@ from waiting import until
 from e2e.cluster import control_plane, processes
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3 * PATIENCE)]
-
-
-def kill_operators(system: Namespace) -> None:
-    """All replicas, by SIGKILL."""
-    system.kubectl("delete", "pods", "--all", "--force", "--grace-period=0")
 
 
 def test_a_worker_is_deleted(
@@ -43,17 +38,17 @@ def test_a_worker_is_deleted(
 
 
 def test_the_master_is_deleted_and_the_operator_killed(
-    namespace: Namespace, system: Namespace, volumes: Path, tell_scenario: TellScenario
+    namespace: Namespace, kill_operators: KillOperators, volumes: Path, tell_scenario: TellScenario
 ) -> None:
     training = submit(namespace, volumes, "SFTJob", nodes=2, epochs=20)
     training.wait_for_state()
     master, since = training.job.pods(1)[0]["metadata"]["name"], now()
     namespace.kubectl("delete", "pod", master, "--wait=false")
-    kill_operators(system)
+    kill_operators()
     seconds = training.seconds_to_next_step(since)
     training.succeeds(attempts=2)
     assert training.lost(1) <= EPOCH
-    done = f"`kubectl delete pod {master}`, two nodes; SIGKILL to all replicas of the operator in the same moment"
+    done = f"`kubectl delete pod {master}`, two nodes; {OPERATOR_TOO}"
     tell_scenario(training.scenario("The master's pod is deleted, the operator killed", done, seconds=seconds))
 
 
@@ -77,15 +72,19 @@ def evict(namespace: Namespace, pod: str) -> None:
     namespace.kubectl("create", f"--raw={path}", "-f", "-", stdin=json.dumps(eviction))
 
 
-def test_the_operator_is_killed(namespace: Namespace, system: Namespace, volumes: Path, tell_scenario: TellScenario) -> None:
+def test_the_operator_is_killed(
+    namespace: Namespace, kill_operators: KillOperators, volumes: Path, tell_scenario: TellScenario
+) -> None:
     training = submit(namespace, volumes, epochs=20)
     training.wait_for_state()
-    kill_operators(system)
+    kill_operators()
     training.succeeds()
     tell_scenario(training.scenario("The operator is killed", "SIGKILL to all its replicas while the job trains"))
 
 
-def test_the_api_server_is_away(namespace: Namespace, nodes: Nodes, volumes: Path, tell_scenario: TellScenario) -> None:
+def test_the_api_server_is_away(
+    namespace: Namespace, kill_operators: KillOperators, nodes: Nodes, volumes: Path, tell_scenario: TellScenario
+) -> None:
     training = submit(namespace, volumes, epochs=150)  # it is to outlast the half minute
     training.wait_for_state()
     before, since = training.last_step(1), now()
@@ -95,16 +94,20 @@ def test_the_api_server_is_away(namespace: Namespace, nodes: Nodes, volumes: Pat
         after = training.last_step(1)
     finally:
         control_plane.start_api_server(nodes.plane)
+    kill_operators()
     status = training.succeeds()
     assert before < after < status["progress"]["totalSteps"], "it trained on"
-    done = f"its process killed, started again after 30 s; meanwhile the job went from step {before} to step {after}"
+    done = f"its process killed, started again after 30 s; meanwhile the job went from step {before} to step {after}; then {OPERATOR_TOO}"
     tell_scenario(training.scenario("The API server is away", done))
 
 
-def test_a_job_is_suspended_and_resumed(namespace: Namespace, volumes: Path, tell_scenario: TellScenario) -> None:
+def test_a_job_is_suspended_and_resumed(
+    namespace: Namespace, kill_operators: KillOperators, volumes: Path, tell_scenario: TellScenario
+) -> None:
     training = submit(namespace, volumes, "SFTJob", epochs=20)
     training.wait_for_state()
     training.job.patch({"runPolicy": {"suspend": True}})
+    kill_operators()
     status = training.job.wait("Suspended", seconds=120)
     stopped = training.last_step(1)
     confirmed = [each for each in status["checkpoints"] if each["kind"] == "full-state" and each["verified"]]
@@ -113,21 +116,23 @@ def test_a_job_is_suspended_and_resumed(namespace: Namespace, volumes: Path, tel
 
     since = now()
     training.job.patch({"runPolicy": {"suspend": False}})
+    kill_operators()
     seconds = training.seconds_to_next_step(since)
     training.succeeds(attempts=2)
     assert training.lost(1) == 0
-    done = f"`suspend: true`; Suspended with a verified state of step {stopped}, its last; then `suspend: false`"
+    done = f"`suspend: true`; Suspended with a verified state of step {stopped}, its last; then `suspend: false`; both times {OPERATOR_TOO}"
     tell_scenario(training.scenario("Suspended, and resumed", done, seconds=seconds))
 
 
 def test_a_job_that_is_deleted_leaves_nothing_but_its_checkpoints(
-    namespace: Namespace, nodes: Nodes, volumes: Path, tell_scenario: TellScenario
+    namespace: Namespace, kill_operators: KillOperators, nodes: Nodes, volumes: Path, tell_scenario: TellScenario
 ) -> None:
     training = submit(namespace, volumes, epochs=60)
     training.wait_for_state()
     folder, since = training.folder, now()
-    scenario = training.scenario("Deleted in mid-run", "`kubectl delete osftjob`", said="gone")
+    scenario = training.scenario("Deleted in mid-run", f"`kubectl delete osftjob`; {OPERATOR_TOO}", said="gone")
     training.job.delete()
+    kill_operators()
     until(partial(nothing_left, namespace, nodes), "nothing is left", seconds=120, evidence=namespace.all_pods)
     seconds = (now() - since).total_seconds()
     assert list(folder.glob("attempt-1/**/kubetune-manifest.json")), "checkpoints are the user's"

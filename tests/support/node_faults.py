@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 import pytest
+from real_cluster import Namespace
 
 from e2e.cluster import control_plane, processes
 from e2e.cluster.control_plane import ControlPlane
@@ -17,6 +19,10 @@ from e2e.images import store
 from e2e.images.catalogue import FOR_TESTS, PAUSE
 
 READY_SECONDS = 180
+
+KillOperators = Callable[[], None]
+
+OPERATOR_TOO = "SIGKILL to all replicas of the operator in the same moment"
 
 
 @dataclass
@@ -72,6 +78,15 @@ class Nodes:
         node.stop(each)
         network.unplug(each.network, each.index)
         node.start(each, self.plane, store.unpacked(FOR_TESTS), PAUSE.reference, len(self.all))
+
+
+def kill_operators_of(system: Namespace, nodes: Nodes) -> None:
+    """All replicas at once; new pods, since the kubelet starts a container that is killed again and again ever later."""
+    operators = [each for name in nodes.all for each in nodes.running(name, "kubetune.controller")]
+    assert operators, "an operator runs"
+    for each in operators:
+        each.kill()
+    system.kubectl("delete", "pods", "--all", "--force", "--grace-period=0")
 
 
 def command_line(process: psutil.Process) -> list[str]:
