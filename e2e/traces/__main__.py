@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from e2e import marked
-from e2e.cluster import player, processes
-from e2e.cluster.__main__ import down, up
-from e2e.cluster.control_plane import LOOPBACK, ControlPlane
-from e2e.cluster.tokens import OPERATOR, account_kubeconfig
-from e2e.dashboard import burst
+from e2e.cluster import player
+from e2e.cluster.control_plane import ControlPlane
+from e2e.dashboard import burst, stage
 from e2e.dashboard.questions import ROOT
 from e2e.traces.receiver import Receiver, receiver
 from e2e.traces.tree import tree
@@ -29,8 +27,6 @@ BEGIN, END = "<!-- traces: begin -->", "<!-- traces: end -->"
 NAMESPACE, PLAIN, KILLED = player.NAMESPACE, "teach-plain", "teach-killed"
 LIMIT_SECONDS = 180.0
 QUEUE = "research"  # in examples/kueue
-OPERATOR_NAME = "operator"
-OPTIONS = ("--image=trainer:1", "--no-leader-elect", "--backoff-base-seconds=3", "--quiet-seconds=1")
 T = TypeVar("T")
 
 
@@ -40,15 +36,12 @@ def main() -> int:
     parser.add_argument("--write", type=Path, help="a Markdown file with a place for the trees")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
-    with tempfile.TemporaryDirectory(prefix="kubetune-traces-") as name, receiver() as received:
-        folder = Path(name) / "cluster"
-        try:
-            plane = up(folder, nodes=2, with_kueue=True)
-            plane.kubectl("apply", "--server-side", "-k", str(ROOT / "deploy"))
-            text = run(plane, received, given.seconds)
-        finally:
-            processes.stop(folder, OPERATOR_NAME)
-            down(folder)
+    with (
+        tempfile.TemporaryDirectory(prefix="kubetune-traces-") as name,
+        receiver() as received,
+        stage.cluster(Path(name) / "cluster", nodes=2, with_kueue=True) as plane,
+    ):
+        text = run(plane, received, given.seconds)
     print(text)
     if given.write:
         marked.write(given.write, (BEGIN, END), text)
@@ -59,7 +52,8 @@ def run(plane: ControlPlane, received: Receiver, seconds: float) -> str:
     """One job that nothing happens to; one that waits in the queue for its GPUs, and whose master is killed after it has saved."""
     burst.prepare(plane, seconds)
     plane.kubectl("apply", "-f", "-", stdin=(ROOT / "examples/kueue/queues.yaml").read_text().replace(QUEUE, NAMESPACE))
-    operate(plane, received)
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": received.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "500"}
+    stage.start_operator(plane, stage.REPLICAS[0], environment=endpoint)
     api = KubernetesApi(connect(str(plane.kubeconfig)))
     uids = {PLAIN: create(api, PLAIN)}
     wait(lambda: status(api, PLAIN).get("phase") == "Running", "the first job runs")
@@ -73,17 +67,6 @@ def run(plane: ControlPlane, received: Receiver, seconds: float) -> str:
             raise RuntimeError(f"{name}: {root.message}")
     trees = (tree([each for each in received.spans if each.trace == trace_of(uid)]) for uid in uids.values())
     return f"{datetime.now(UTC):%Y-%m-%d}, trainings of {seconds:.0f} s.\n\n```text\n" + "\n\n".join(trees) + "\n```"
-
-
-def operate(plane: ControlPlane, received: Receiver) -> None:
-    """The operator as the ServiceAccount of deploy/, once it is ready."""
-    (port,) = processes.free_ports(1)
-    account = account_kubeconfig(plane.kubeconfig, *OPERATOR, plane.folder)
-    environment = {"KUBECONFIG": str(account), "OTEL_EXPORTER_OTLP_ENDPOINT": received.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "500"}
-    command = (sys.executable, "-m", "kubetune.controller", *OPTIONS, f"--address={LOOPBACK}", f"--port={port}")
-    process = processes.start(plane.folder, OPERATOR_NAME, *command, environment=environment)
-    ready = partial(processes.answers, f"http://{LOOPBACK}:{port}/readyz")
-    processes.wait_until(ready, process, plane.folder / f"{OPERATOR_NAME}.log")
 
 
 def create(api: KubernetesApi, name: str) -> str:
