@@ -104,7 +104,7 @@ def test_the_api_server_is_away(
 def test_a_job_is_suspended_and_resumed(
     namespace: Namespace, kill_operators: KillOperators, volumes: Path, tell_scenario: TellScenario
 ) -> None:
-    training = submit(namespace, volumes, "SFTJob", epochs=20)
+    training = submit(namespace, volumes, "SFTJob", epochs=100)  # it is to outlast the election of another operator, twice
     training.wait_for_state()
     training.job.patch({"runPolicy": {"suspend": True}})
     kill_operators()

@@ -10,6 +10,7 @@ from kubetune.controller.child import Child
 from kubetune.controller.diagnose import diagnose, settled
 from kubetune.controller.pods import PodState
 from kubetune_trainer.contract import FailureClass as F
+from kubetune_trainer.contract import Progress
 
 CHILD = Child(name="teach-sft-1", uid="child", number=1, owned=True)
 RUNNING = PodState(name="m", uid="m", master=True, index=0, phase="Running", running=True, created=NOW, started=NOW, node="node-0")
@@ -155,6 +156,16 @@ def test_a_failed_child_without_failed_pods_lost_them():
     found = judge(child=replace(CHILD, failed=True, message="1 Worker replica(s) failed"))
     assert (found.failure_class, found.reason) == (F.NODE_LOST, "PodLost")
     assert "1 Worker" in found.message
+
+
+@pytest.mark.parametrize(("minute", "kind"), [(1, F.PREEMPTED), (-1, F.NODE_LOST)])
+def test_pods_that_are_gone_have_failed_as_the_trainer_said_last_in_this_attempt(minute, kind):
+    observed = replace(first_attempt(), child=replace(CHILD, failed=True, message="1 Master replica(s) failed"))
+    progress = Progress(step=14, updated_time=at(60 * minute), ended=F.PREEMPTED)
+    status = observed.status.model_copy(update={"progress": progress})
+    found = diagnose(replace(observed, status=status), SETTINGS, at(90))
+    assert found.failure_class is kind
+    assert ("after step 14: Preempted" in found.message) == (kind is F.PREEMPTED)
 
 
 def test_exit_code_0_with_a_class_keeps_the_class():

@@ -26,6 +26,7 @@ from kubetune_trainer.contract import (
     REPORT_FILE_ENV,
     Checkpoint,
     Contract,
+    FailureClass,
     JobIdentity,
     Progress,
     Report,
@@ -196,6 +197,22 @@ def test_the_last_word_is_sent_before_the_end(account: Path):
         eventually(lambda: len(server.asked) == 1)
         reporter.close(PATIENCE)
         assert [asked.body["status"]["progress"]["step"] for asked in server.asked] == [9, 9]
+
+
+def test_how_the_attempt_failed_is_the_last_word(account: Path):
+    with serve(Answer(), Answer()) as server:
+        reporter = ApiReporter(JOB, client(server, account).apply)
+        reporter(report(9))
+        eventually(lambda: len(server.asked) == 1)
+        reporter.close(PATIENCE, ended=FailureClass.PREEMPTED)
+        assert [asked.body["status"]["progress"].get("ended") for asked in server.asked] == [None, "Preempted"]
+        assert server.asked[1].body["status"]["progress"]["step"] == 9
+
+
+def test_an_attempt_that_reported_nothing_has_no_last_word(account: Path):
+    with serve() as server:
+        ApiReporter(JOB, client(server, account).apply).close(PATIENCE, ended=FailureClass.PREEMPTED)
+        assert server.asked == []
 
 
 def test_an_api_server_that_is_silent_does_not_hold_up_the_end(account: Path, caplog: pytest.LogCaptureFixture):

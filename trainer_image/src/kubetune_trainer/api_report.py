@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kubetune_trainer.contract import API_VERSION, Checkpoint, Contract, JobIdentity, Report, apply_body_bytes, newest
+from kubetune_trainer.contract import API_VERSION, Checkpoint, Contract, FailureClass, JobIdentity, Report, apply_body_bytes, newest
 
 logger = logging.getLogger(__name__)
 
@@ -122,6 +122,7 @@ class ApiReporter:
     earlier: tuple[Checkpoint, ...] = ()
     first_retry: float = FIRST_RETRY_SECONDS
     _newest: Report | None = None
+    _last: Report | None = None
     _closing: bool = False
     _fault: str | None = None
     _changed: threading.Condition = field(default_factory=threading.Condition)
@@ -135,12 +136,18 @@ class ApiReporter:
         if report.progress is None and not report.checkpoints:
             return
         with self._changed:
-            self._newest = report
+            self._newest = self._last = report
             self._changed.notify_all()
 
-    def close(self, seconds: float = TIMEOUT_SECONDS) -> None:
-        """The last word: gives the newest report one more try and waits so long at most. What comes later is not sent."""
+    def close(self, seconds: float = TIMEOUT_SECONDS, ended: FailureClass | None = None) -> None:
+        """The last word: gives the newest report one more try and waits so long at most. What comes later is not sent.
+
+        `ended`: how the attempt failed. The outcome says so, too, but a pod that was evicted may be gone before anyone reads it.
+        """
         with self._changed:
+            if ended is not None and self._last is not None and self._last.progress is not None:
+                progress = self._last.progress.model_copy(update={"ended": ended})
+                self._newest = self._last.model_copy(update={"progress": progress})
             self._closing = True
             self._changed.notify_all()
         self._thread.join(seconds)

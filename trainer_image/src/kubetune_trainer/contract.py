@@ -323,6 +323,10 @@ class Progress(Message):
         max_length=MAX_STAGE,
         description="What the attempt does before its first step, for people; absent once it steps.",
     )
+    ended: FailureClass | None = Field(
+        default=None,
+        description="The class of failure with which the trainer ended, in case that its pods are gone when the operator looks.",
+    )
 
 
 class Report(Message):

@@ -109,11 +109,15 @@ def run_attempt(contract: Contract, environment: Mapping[str, str], stop: Gracef
         store=store,
         patience=Patience(contract.hang_seconds, began) if contract.hang_seconds else None,
     )
+    ended = None
     try:
         result = run_training(plan)
+    except (RunFailedError, Terminated) as error:
+        ended = error.outcome.failure if error.outcome else FailureClass.PREEMPTED
+        raise
     finally:
         if isinstance(report, ApiReporter):
-            report.close()
+            report.close(ended=ended)
     logger.info("seconds by phase: %s", result.seconds)
     if result.outcome is None:
         raise RuntimeError("run_training returned without a verdict")

@@ -211,6 +211,12 @@ def _failed_without_pods(observed: Observation) -> Failure | None:
     child = observed.child
     if child is None or not child.failed:
         return None
+    progress = observed.status.progress
+    if progress is not None and progress.ended is not None and observed.step is not None:
+        message = (
+            f"{child.name} failed and its pods are gone; the trainer's last report, after step {progress.step}: {progress.ended}"
+        )
+        return Failure(failure_class=progress.ended, reason=progress.ended.value, message=message)
     return Failure(
         failure_class=FailureClass.NODE_LOST, reason="PodLost", message=clip(f"{child.name} failed: {child.message}", MAX_MESSAGE)
     )
