@@ -109,9 +109,14 @@ def test_no_status_is_too_large_whatever_was_said(attempts, failure, checkpoints
     own = next_status(observed, decision, at(9))
     assert own_bytes(own) < MAX_OWN_BYTES
     assert own.attempts[-1].number == live.number, "the count goes on from here"
-    numbers = dict.fromkeys(set(Progress.model_fields) - {"percent", "updated_time", "stage", "losses"}, 2**62)
+    numbers = dict.fromkeys(set(Progress.model_fields) - {"percent", "updated_time", "stage", "losses", "ended"}, 2**62)
     progress = Progress(
-        **numbers, percent=99.99, updated_time=NOW, stage="𝄞" * MAX_STAGE, losses=(-2.2250738585072014e-308,) * MAX_LOSSES
+        **numbers,
+        percent=99.99,
+        updated_time=NOW,
+        stage="𝄞" * MAX_STAGE,
+        losses=(-2.2250738585072014e-308,) * MAX_LOSSES,
+        ended=max(FailureClass, key=len),
     )
     job = JobIdentity(kind="SFTJob", namespace="default", name="teach", uid="u", spec_hash="0")
     trainers = apply_body(job, Report(attempt=1, progress=progress, checkpoints=checkpoints))["status"]
