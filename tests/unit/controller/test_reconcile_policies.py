@@ -200,6 +200,37 @@ def test_an_earlier_job_of_the_same_name_is_waited_for():
     assert cluster.children["teach-sft-1"]["metadata"]["ownerReferences"][0]["uid"] == UID
 
 
+@pytest.mark.parametrize(("made", "taken"), [(-50, True), (50, False)])
+def test_an_earlier_jobs_child_that_the_garbage_collector_forgot_is_removed(made: int, taken: bool):
+    """Only if it is older than this job: should this one be the stale view of a job that was made anew, the child is its successor's."""
+    old = FakeCluster(job(uid="11111111-0000-4000-8000-000000000000"))
+    once(old, at(0))
+    cluster = FakeCluster(job())
+    cluster.children = old.children
+    cluster.children["teach-sft-1"]["metadata"]["creationTimestamp"] = at(made).isoformat()
+    cluster.job["metadata"]["creationTimestamp"] = at(0).isoformat()
+    once(cluster, at(59))
+    assert "11111111" in cluster.children["teach-sft-1"]["metadata"]["ownerReferences"][0]["uid"]
+    settle(cluster, at(61))
+    assert ("teach-sft-1" not in cluster.children) is taken
+    settle(cluster, at(63))
+    assert (cluster.children["teach-sft-1"]["metadata"]["ownerReferences"][0]["uid"] == UID) is taken
+
+
+@pytest.mark.parametrize("edit", [{"name": "another"}, {"kind": "OSFTJob"}, {"uid": "2"}])
+def test_a_child_that_has_an_owner_beside_an_earlier_job_of_this_name_is_not_removed(edit: dict[str, str]):
+    old = FakeCluster(job(uid="11111111-0000-4000-8000-000000000000"))
+    once(old, at(0))
+    cluster = FakeCluster(job())
+    cluster.children = old.children
+    metadata = cluster.children["teach-sft-1"]["metadata"]
+    metadata["creationTimestamp"] = at(-50).isoformat()
+    metadata["ownerReferences"][0] |= edit
+    settle(cluster, at(100))
+    assert cluster.children["teach-sft-1"]["metadata"] is metadata
+    assert cluster.condition("Running")["reason"] == "WaitingForCleanup"
+
+
 def test_a_hang_is_a_gang_restart():
     cluster, (master,) = started(runPolicy={"progressDeadlineSeconds": 60})
     progress = Progress(step=3, updated_time=at(50)).model_dump(mode="json", by_alias=True, exclude_none=True)

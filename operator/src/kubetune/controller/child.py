@@ -9,7 +9,7 @@ from typing import Any
 
 from kubetune.api import Job
 from kubetune.api.identity import identity, spec_hash
-from kubetune.cluster import ATTEMPT, JOB_UID, MANAGED_BY, Manifest
+from kubetune.cluster import ATTEMPT, JOB_KIND, JOB_NAME, JOB_UID, MANAGED_BY, Manifest
 from kubetune.controller.pods import timestamp
 from kubetune.render.labels import QUEUE_NAME
 
@@ -39,6 +39,8 @@ class Child:
     """What it was made from (kubetune.api.identity)."""
     remains: bool = False
     """Made for an earlier job of this name, whose deletion the garbage collector has not followed up yet."""
+    masterless: bool = False
+    """Its owner is a job of this kind and name with another UID: one that is gone, if this one is the younger of the two."""
 
 
 def child_state(manifest: Manifest, job_uid: str) -> Child:
@@ -62,7 +64,14 @@ def child_state(manifest: Manifest, job_uid: str) -> Child:
         spec_hash=(metadata.get("annotations") or {}).get(SPEC_HASH),
         identity=identity_of(manifest),
         remains=not owned and labels.get(MANAGED_BY) == "kubetune" and labels.get(JOB_UID, job_uid) != job_uid,
+        masterless=not owned and any(_is_the_jobs_owner(owner, labels) for owner in metadata.get("ownerReferences") or []),
     )
+
+
+def _is_the_jobs_owner(owner: Manifest, labels: Manifest) -> bool:
+    """As we wrote it: the labels of the same object name the same job."""
+    wrote = (labels.get(JOB_KIND), labels.get(JOB_NAME), labels.get(JOB_UID))
+    return None not in wrote and (owner.get("kind"), owner.get("name"), owner.get("uid")) == wrote
 
 
 def _run_policy(manifest: Manifest) -> Manifest:

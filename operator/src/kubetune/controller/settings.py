@@ -61,6 +61,9 @@ class ControllerSettings:
     leftover_seconds: float = 2.0
     """How often a job looks whether the garbage collector has taken an earlier job's child of the same name."""
 
+    forgotten_seconds: float = 60.0
+    """When a job that waits for the garbage collector does its work: it may have missed that the earlier job is gone."""
+
     error_seconds: float = 15.0
     """When to try again after the cluster refused or did not answer."""
 

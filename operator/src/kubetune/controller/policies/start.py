@@ -6,7 +6,8 @@ from datetime import datetime
 
 from kubetune.api.identity import changed_fields, identity
 from kubetune.api.status import Failure, Phase
-from kubetune.controller.decision import CreateAttempt, Decision, DeletePod
+from kubetune.controller.child import Child
+from kubetune.controller.decision import CreateAttempt, Decision, DeleteChild, DeletePod
 from kubetune.controller.observe import Observation
 from kubetune.controller.policies.live import end_attempt
 from kubetune.controller.policies.suspend import lingers
@@ -86,16 +87,28 @@ def upstream(observed: Observation, settings: ControllerSettings, _now: datetime
     return Decision(idle_phase(observed), "WaitingForJob", message, requeue_after=settings.upstream_seconds)
 
 
-def occupied(observed: Observation, settings: ControllerSettings, _now: datetime) -> Decision | None:
-    """Somebody else's PyTorchJob bears the name that the next attempt needs: it is not touched."""
+def occupied(observed: Observation, settings: ControllerSettings, now: datetime) -> Decision | None:
+    """Somebody else's PyTorchJob bears the name that the next attempt needs: it is not touched, unless it is nobody's."""
     other = observed.occupant
     if observed.live or other is None:
         return None
     if other.remains or other.deleting:
         message = f"waits for the garbage collector: PyTorchJob {other.name} belongs to an earlier job of this name"
-        return Decision(idle_phase(observed), "WaitingForCleanup", message, requeue_after=settings.leftover_seconds)
+        gone = (DeleteChild(other.name, other.uid, "its job is gone"),) if forgotten(observed, other, settings, now) else ()
+        return Decision(idle_phase(observed), "WaitingForCleanup", message, actions=gone, requeue_after=settings.leftover_seconds)
     message = f"PyTorchJob {other.name} exists and is not this job's: nothing was touched; delete it, then create this job again"
     return refuse(FailureClass.USER_ERROR, "NameTaken", message)
+
+
+def forgotten(observed: Observation, other: Child, settings: ControllerSettings, now: datetime) -> bool:
+    """Whether the garbage collector will not come for it. Seen: a job was deleted and made again while the collector's watch was
+    cut; it took the one for the other, and the first one's PyTorchJob stayed for good.
+
+    There is one job of a kind and name at a time: an owner that was there before this job was made, and is not it, is gone.
+    """
+    older = other.created is not None and other.created < observed.created
+    waited = (now - observed.created).total_seconds()
+    return other.masterless and older and not other.deleting and waited >= settings.forgotten_seconds
 
 
 def stragglers(observed: Observation, settings: ControllerSettings, now: datetime) -> Decision | None:
