@@ -31,6 +31,8 @@ from kubetune_trainer.contract import (
     Progress,
     Report,
 )
+from kubetune_trainer.preemption import GracefulStop, Terminated
+from kubetune_trainer.run import RunFailedError, RunResult
 
 JOB = JobIdentity(kind="OSFTJob", namespace="lab", name="teach", uid="u-1", spec_hash="a" * 64)
 PATH = "/apis/kubetune.dev/v1alpha1/namespaces/lab/osftjobs/teach/status"
@@ -207,6 +209,38 @@ def test_how_the_attempt_failed_is_the_last_word(account: Path):
         reporter.close(PATIENCE, ended=FailureClass.PREEMPTED)
         assert [asked.body["status"]["progress"].get("ended") for asked in server.asked] == [None, "Preempted"]
         assert server.asked[1].body["status"]["progress"]["step"] == 9
+
+
+TRAINING = {
+    "unfreeze_rank_ratio": 0.3,
+    "effective_batch_size": 8,
+    "learning_rate": 1e-3,
+    "max_seq_len": 128,
+    "max_tokens_per_gpu": 512,
+}
+NOT_REACHED = RunResult(False, 3, 9, None, (), (), {}, None, Path("runs"))
+
+
+@pytest.mark.parametrize(
+    ("error", "ended"),
+    [
+        (RunFailedError(entrypoint.failed(1, FailureClass.NON_FINITE_LOSS, "loss is nan"), NOT_REACHED), "NonFiniteLoss"),
+        (Terminated(), "Preempted"),
+    ],
+)
+def test_the_job_is_told_how_the_attempt_ended(error: BaseException, ended: str, monkeypatch: pytest.MonkeyPatch):
+    """The pod, and its outcome with it, may be gone before the operator looks."""
+    sent: list[Any] = []
+    monkeypatch.setattr(entrypoint, "reporter_of", lambda *_: ApiReporter(JOB, lambda _, body: sent.append(body)))
+
+    def run(plan: Any) -> None:
+        plan.report(Report(attempt=1, progress=Progress(step=3)))
+        raise error
+
+    monkeypatch.setattr(entrypoint, "run_training", run)
+    with pytest.raises(type(error)):
+        entrypoint.run_attempt(contract(training=TRAINING), {}, GracefulStop())
+    assert sent[-1]["status"]["progress"] == {"step": 3, "ended": ended}
 
 
 def test_an_attempt_that_reported_nothing_has_no_last_word(account: Path):

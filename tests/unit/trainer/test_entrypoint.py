@@ -18,24 +18,21 @@ from signal_handlers import kept_handlers
 from tiny import conversation
 
 from kubetune_trainer import entrypoint
-from kubetune_trainer.api_report import ApiReporter
 from kubetune_trainer.checkpoints import check_manifest
 from kubetune_trainer.contract import (
     CONTRACT_ENV,
     REPORT_FILE_ENV,
     TERMINATION_LOG_ENV,
-    Contract,
     FailureClass,
     Outcome,
-    Progress,
     Report,
 )
-from kubetune_trainer.entrypoint import failed, in_resource_terms, last_line, main, write_outcome
+from kubetune_trainer.entrypoint import in_resource_terms, last_line, main, write_outcome
 from kubetune_trainer.errors import ConfigurationError, DataError
 from kubetune_trainer.parameters import SFTParameters
 from kubetune_trainer.preemption import Terminated
 from kubetune_trainer.report import INTERVAL_ENV
-from kubetune_trainer.run import RunFailedError, RunPlan, RunResult
+from kubetune_trainer.run import RunPlan, RunResult
 
 DEADLINE = 300.0  # seconds; a wait ends long before
 BACKENDS = {"sft": "instructlab-training", "osft": "mini-trainer", "lora_sft": "trl-peft"}
@@ -51,9 +48,6 @@ TRAINING: dict[str, dict[str, Any]] = {
     },
     "lora_sft": {"num_epochs": 2, "effective_batch_size": 8, "learning_rate": 1e-2, "max_seq_len": 128},
 }
-
-
-NOT_REACHED = RunResult(False, 3, 9, None, (), (), {}, None, Path("runs"))
 
 
 @pytest.fixture
@@ -188,30 +182,6 @@ def test_the_plan_is_the_contracts(contract_of: Any, environment_of: Any, monkey
     assert plan.job.spec_hash == "a" * 64
     assert plan.parameters.given() == TRAINING["osft"]
     assert outcome_of(tmp_path) == done
-
-
-@pytest.mark.parametrize(
-    ("error", "ended"),
-    [
-        (RunFailedError(failed(1, FailureClass.NON_FINITE_LOSS, "loss is nan"), NOT_REACHED), "NonFiniteLoss"),
-        (Terminated(), "Preempted"),
-    ],
-)
-def test_the_job_is_told_how_the_attempt_ended(
-    error: BaseException, ended: str, contract_of: Any, environment_of: Any, monkeypatch: pytest.MonkeyPatch
-):
-    """The pod, and its outcome with it, may be gone before the operator looks."""
-    sent: list[Any] = []
-    reporter = ApiReporter(Contract.model_validate(contract_of()).job, lambda _, body: sent.append(body))
-    monkeypatch.setattr(entrypoint, "reporter_of", lambda *_: reporter)
-
-    def run(plan: Any) -> None:
-        plan.report(Report(attempt=1, progress=Progress(step=3)))
-        raise error
-
-    monkeypatch.setattr(entrypoint, "run_training", run)
-    main(environment_of(contract_of()))
-    assert sent[-1]["status"]["progress"] == {"step": 3, "ended": ended}
 
 
 @pytest.mark.parametrize(
