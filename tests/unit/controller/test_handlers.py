@@ -22,10 +22,14 @@ class Operator:
         self.added: list[Key] = []
         self.runs: list[bool] = []
         self.heard: list[tuple[str, str, str | None]] = []
+        self.children: list[tuple[Key, str, str | None]] = []
         self.jobs = KnownJobs()
 
     def notice(self, key: Key) -> None:
         self.added.append(key)
+
+    def child_told(self, key: Key, body: dict, change: str | None) -> None:
+        self.children.append((key, body["metadata"]["name"], change))
 
     def child_moved(self, key: Key, *, runs: bool) -> None:
         self.added.append(key)
@@ -114,6 +118,7 @@ def test_that_a_child_exists_is_no_news(memo, body):
     labels = {JOB_KIND: "SFTJob", JOB_NAME: "teach"}
     asyncio.run(handlers.child_event(labels=labels, namespace="default", memo=memo, event={"type": "ADDED"}, body=body))
     assert memo.operator.added == []
+    assert memo.operator.children == [(TEACH, body["metadata"]["name"], "ADDED")], "but it may be an earlier job's"
 
 
 def test_kopf_keeps_nothing_of_ours_by_object():
@@ -131,7 +136,7 @@ def test_kopf_compares_no_objects():
 
 def test_an_object_without_our_labels_concerns_nobody(memo):
     asyncio.run(handlers.child_event(labels={}, namespace="default", memo=memo, event={"type": "DELETED"}, body=child()))
-    assert memo.operator.added == []
+    assert memo.operator.added == memo.operator.children == []
 
 
 def test_kopf_is_given_no_reason_to_write_to_objects():

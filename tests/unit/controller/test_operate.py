@@ -3,42 +3,17 @@ import logging
 from datetime import timedelta
 
 import pytest
-from fake_cluster import NOW, FakeCluster, job, success
+from fake_cluster import NOW, job, success
+from operating import CONTROLLER, DEADLINE, Listing, leading, run_until, waiting
 
 from kubetune.cluster import ClusterError
 from kubetune.controller.known_jobs import KnownJobs
 from kubetune.controller.metrics import Metrics
 from kubetune.controller.operate import Operator
 from kubetune.controller.operator_settings import OperatorSettings, identity, lease_name
-from kubetune.controller.settings import ControllerSettings
 from kubetune.controller.workqueue import Key
-from kubetune.render import RenderSettings
 
-CONTROLLER = ControllerSettings(render=RenderSettings(image="trainer:1"))
 OTHER_UID = "22222222-0000-4000-8000-000000000000"
-DEADLINE = 20.0
-
-
-class Listing(FakeCluster):
-    async def list_jobs(self, kind, namespace):
-        self._fault(f"list {kind}")
-        for (k, n, _), found in list(self.jobs.items()):
-            if k == kind and namespace in (None, n):
-                yield found
-
-    async def probe(self):
-        self._fault("probe")
-
-
-def leading(cluster: Listing, **settings) -> Operator:
-    """With a queue that nobody works on."""
-    operator = Operator(cluster, OperatorSettings(CONTROLLER, **settings))
-    operator.leading = True
-    return operator
-
-
-def waiting(operator: Operator) -> set[str]:
-    return {key.name for key in operator.queue._waiting}
 
 
 @pytest.mark.parametrize(("namespaces", "found"), [((), {"a", "b"}), (("default",), {"a", "b"}), (("other",), set())])
@@ -126,18 +101,6 @@ def test_what_is_out_of_scope_is_not_reconciled_though_a_child_of_it_is_heard_of
 
     asyncio.run(main())
     assert set(cluster.children) == {"ours-osft-1"}
-
-
-def run_until(operator: Operator, ready) -> None:
-    async def main() -> None:
-        running = asyncio.create_task(operator.run())
-        async with asyncio.timeout(DEADLINE):
-            while not ready():  # noqa: ASYNC110 - the cluster in memory tells nobody
-                await asyncio.sleep(0.01)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-
-    asyncio.run(main())
 
 
 def test_a_watch_that_stays_behind_two_lists_is_blind_until_it_tells_something():

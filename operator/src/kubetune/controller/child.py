@@ -68,6 +68,15 @@ def child_state(manifest: Manifest, job_uid: str) -> Child:
     )
 
 
+def forgotten(child: Child, born: datetime, now: datetime, seconds: float) -> bool:
+    """Whether the garbage collector will not come for it, `seconds` after the job that it is compared with was `born`.
+
+    There is one job of a kind and name at a time: an owner that was there before this job was made, and is not it, is gone.
+    """
+    older = child.created is not None and child.created < born
+    return child.masterless and older and not child.deleting and (now - born).total_seconds() >= seconds
+
+
 def _is_the_jobs_owner(owner: Manifest, labels: Manifest) -> bool:
     """As we wrote it: the labels of the same object name the same job."""
     wrote = (labels.get(JOB_KIND), labels.get(JOB_NAME), labels.get(JOB_UID))

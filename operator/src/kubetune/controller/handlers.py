@@ -119,8 +119,12 @@ async def child_event(
     no status tells (an image that cannot be pulled) is looked up in time, see `policies.live.supervise`.
     """
     kind, name = labels.get(JOB_KIND), labels.get(JOB_NAME)
-    if kind and name and namespace and (event["type"] == "DELETED" or newsworthy(body)):
-        memo.operator.child_moved(Key(kind, namespace, name), runs=event["type"] != "DELETED" and only_runs(body))
+    if not (kind and name and namespace):
+        return
+    key, gone = Key(kind, namespace, name), event["type"] == "DELETED"
+    memo.operator.child_told(key, body, event["type"])
+    if gone or newsworthy(body):
+        memo.operator.child_moved(key, runs=not gone and only_runs(body))
 
 
 def newsworthy(child: Mapping[str, Any]) -> bool:

@@ -21,6 +21,7 @@ from kubetune.controller.newcomers import Newcomers
 from kubetune.controller.operator_settings import OperatorSettings
 from kubetune.controller.quiet import Quiet
 from kubetune.controller.reconcile import reconcile
+from kubetune.controller.strays import Strays
 from kubetune.controller.tracing.exporter import Traces
 from kubetune.controller.workqueue import Key, WorkQueue
 
@@ -30,6 +31,9 @@ BEAT_SECONDS = 5.0
 PROBE_SECONDS = 15.0
 SECOND_LOOK_SECONDS = 60.0
 """When all jobs are listed again because the watch was behind the last list."""
+
+STRAYS_SECONDS = 60.0
+"""How often those are looked at whose job is gone; there are none, as a rule."""
 
 
 class JobCluster(Cluster, Protocol):
@@ -55,6 +59,7 @@ class Operator:
         self.jobs = KnownJobs() if jobs is None else jobs  # an empty one is false
         self._newcomers = Newcomers()
         self._quiet = Quiet()
+        self._strays = Strays()
         self.metrics = metrics or Metrics(self.jobs)
         self.traces: Traces | None = None
         """Who is told of what has been written."""
@@ -78,6 +83,7 @@ class Operator:
             group.create_task(self._sweep_for_ever())
             group.create_task(self._beat_for_ever())
             group.create_task(self._probe_for_ever())
+            group.create_task(self._remove_strays_for_ever())
 
     async def first_look(self, seconds: float) -> None:
         """Returns after the first sweep, or after so long: until then nothing but it should keep the process busy."""
@@ -104,6 +110,7 @@ class Operator:
         job = seen(kind, body)
         if change == "DELETED":  # or its labels have left the selector
             self.jobs.forget(uid)
+            self._strays.job_gone(job)
             self._newcomers.told(job.key, body, change)
             return False
         before = self.jobs.update(uid, job)
@@ -119,6 +126,10 @@ class Operator:
         self._event = time.monotonic()
         if self.leading:
             self._add(key)
+
+    def child_told(self, key: Key, body: Mapping[str, Any], change: str | None) -> None:
+        """What the watch says of a job's PyTorchJob: is it that job's at all?"""
+        self._strays.child_told(key, body, change, self.jobs.uid(key))
 
     def child_moved(self, key: Key, *, runs: bool) -> None:
         """A job's PyTorchJob is further on; `runs`: all that it says is that its pods run."""
@@ -214,6 +225,20 @@ class Operator:
             with suppress(ClusterError):  # health sees what is missing
                 await self._cluster.probe()
             await asyncio.sleep(PROBE_SECONDS)
+
+    async def _remove_strays_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(STRAYS_SECONDS)
+            await self.remove_strays()
+
+    async def remove_strays(self) -> None:
+        """Removes PyTorchJobs of jobs that are gone, where the garbage collector took another job for theirs."""
+        if not self.leading:
+            return
+        try:
+            await self._strays.remove(self._cluster, self.jobs, datetime.now(UTC), self._settings.controller.forgotten_seconds)
+        except ClusterError as error:
+            logger.warning("what earlier jobs left could not be looked at: %s", error)
 
     async def _sweep_for_ever(self) -> None:
         """The first leaves what is over to the watch: it begins with a list of its own, and each job in it is news."""

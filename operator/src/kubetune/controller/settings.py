@@ -62,7 +62,7 @@ class ControllerSettings:
     """How often a job looks whether the garbage collector has taken an earlier job's child of the same name."""
 
     forgotten_seconds: float = 60.0
-    """When a job that waits for the garbage collector does its work: it may have missed that the earlier job is gone."""
+    """How old a job is when a PyTorchJob of an earlier one of its name is removed: the garbage collector may have missed it."""
 
     error_seconds: float = 15.0
     """When to try again after the cluster refused or did not answer."""

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from kubetune.api.identity import changed_fields, identity
 from kubetune.api.status import Failure, Phase
-from kubetune.controller.child import Child
+from kubetune.controller.child import forgotten
 from kubetune.controller.decision import CreateAttempt, Decision, DeleteChild, DeletePod
 from kubetune.controller.observe import Observation
 from kubetune.controller.policies.live import end_attempt
@@ -94,21 +94,11 @@ def occupied(observed: Observation, settings: ControllerSettings, now: datetime)
         return None
     if other.remains or other.deleting:
         message = f"waits for the garbage collector: PyTorchJob {other.name} belongs to an earlier job of this name"
-        gone = (DeleteChild(other.name, other.uid, "its job is gone"),) if forgotten(observed, other, settings, now) else ()
+        missed = forgotten(other, observed.created, now, settings.forgotten_seconds)
+        gone = (DeleteChild(other.name, other.uid, "its job is gone"),) if missed else ()
         return Decision(idle_phase(observed), "WaitingForCleanup", message, actions=gone, requeue_after=settings.leftover_seconds)
     message = f"PyTorchJob {other.name} exists and is not this job's: nothing was touched; delete it, then create this job again"
     return refuse(FailureClass.USER_ERROR, "NameTaken", message)
-
-
-def forgotten(observed: Observation, other: Child, settings: ControllerSettings, now: datetime) -> bool:
-    """Whether the garbage collector will not come for it. Seen: a job was deleted and made again while the collector's watch was
-    cut; it took the one for the other, and the first one's PyTorchJob stayed for good.
-
-    There is one job of a kind and name at a time: an owner that was there before this job was made, and is not it, is gone.
-    """
-    older = other.created is not None and other.created < observed.created
-    waited = (now - observed.created).total_seconds()
-    return other.masterless and older and not other.deleting and waited >= settings.forgotten_seconds
 
 
 def stragglers(observed: Observation, settings: ControllerSettings, now: datetime) -> Decision | None:
