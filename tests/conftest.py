@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest_plugins = ("attack_records", "scenario_records", "tiny_fixtures", "trap_records")
+pytest_plugins = ("attack_records", "scenario_records", "tiny_fixtures", "trap_records", "workspaces")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

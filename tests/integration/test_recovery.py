@@ -1,66 +1,15 @@
-"""Workers that die, users that interrupt, and a kubetune that is killed: the training goes on, and the status says so."""
+"""Workers that die, and a job that has Succeeded: the training goes on, or not, and the status says so."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
-from runs import Workspace, entrypoint, environment, finish, pod_processes, training_worker, wait_for
-from tiny import write_messages
+from disturbed import EPOCHS, STEPS, long_job, newest_state, reach_second_epoch
+from runs import Workspace, finish, training_worker, wait_for
 
 pytestmark = pytest.mark.train
-
-ROWS, BATCH, EPOCHS = 240, 4, 3
-STEPS = ROWS // BATCH
-
-
-@pytest.fixture
-def long_data(tmp_path: Path) -> Path:
-    """Epochs long enough to be hit in the middle."""
-    return write_messages(tmp_path / "long.jsonl", rows=ROWS)
-
-
-def long_job(workspace: Workspace, data: Path, kind: str, nodes: int = 1) -> dict[str, Any]:
-    training = {"numEpochs": EPOCHS, "effectiveBatchSize": BATCH}
-    return workspace.job(kind, dataset={"uri": str(data)}, nodes=nodes, training=training)
-
-
-def in_second_epoch(workspace: Workspace, kind: str) -> dict[str, Any] | None:
-    """The stored job once the first epoch's state is verified and the second epoch is under way."""
-    stored = workspace.stored(kind)
-    status = stored.get("status", {})
-    saved = [c for c in status.get("checkpoints", []) if c["kind"] == "full-state" and c["verified"]]
-    return stored if saved and status.get("progress", {}).get("step", 0) > STEPS else None
-
-
-def reach_second_epoch(workspace: Workspace, process: subprocess.Popen[str], kind: str) -> dict[str, Any]:
-    stored = wait_for(lambda: in_second_epoch(workspace, kind), process)
-    assert stored["status"]["progress"]["step"] < EPOCHS * STEPS, "the run was over before it could be disturbed"
-    return stored
-
-
-def newest_state(stored: dict[str, Any]) -> dict[str, Any]:
-    """The full state from which the next attempt goes on."""
-    states = [c for c in stored["status"]["checkpoints"] if c["kind"] == "full-state" and c["verified"]]
-    return max(states, key=lambda c: c["step"])
-
-
-def all_marked() -> dict[int, str]:
-    """Pod processes of any pod, by process id."""
-    marks = {process.pid: environment(process).get("KUBETUNE_POD_UID", "") for process in psutil.process_iter()}
-    return {pid: uid for pid, uid in marks.items() if uid}
-
-
-def uids_of(workspace: Workspace) -> list[str]:
-    import json
-
-    return [json.loads(file.read_text())["metadata"]["uid"] for file in (workspace.state / "resources" / "pod").glob("*/*.json")]
 
 
 @pytest.mark.parametrize("kind", ["SFTJob", "OSFTJob"])
@@ -90,69 +39,6 @@ def test_kill_9_of_the_second_nodes_worker_restarts_the_gang_from_the_first_epoc
     saved, end = (datetime.fromisoformat(each) for each in (newest_state(stored)["time"], one["ended"]))
     assert status["goodput"]["lost"] == (end - saved.replace(microsecond=0)).total_seconds(), "since the state that it goes on from"
     assert "attempt 2 goes on from" in ended.stderr
-
-
-@pytest.mark.parametrize("kind", ["SFTJob", "OSFTJob"])
-def test_one_node_told_to_end_saves_the_whole_gang_where_it_is(workspace: Workspace, long_data: Path, kind: str) -> None:
-    """As when the second node is drained: the kubelet sends SIGTERM to that pod alone."""
-    job = long_job(workspace, long_data, kind, nodes=2)
-    job["spec"]["runPolicy"] = {"terminationGracePeriodSeconds": 600}
-    process = workspace.start_run(job, "-o", "json")
-    stored = reach_second_epoch(workspace, process, kind)
-    first = stored["status"]["attempts"][0]["pyTorchJob"]
-    entrypoint(workspace.pod(f"{first}-worker-0")["metadata"]["uid"]).send_signal(signal.SIGTERM)
-    ended = finish(process)
-
-    assert ended.code == 0, ended.stderr[-4000:]
-    status = ended.resource["status"]
-    one, two = status["attempts"]
-    assert (one["reason"], one["exitCode"], two["reason"]) == ("Preempted", 143, "Succeeded")
-    assert status["restarts"] == 0  # nobody's fault
-    assert STEPS < one["lastStep"] < EPOCHS * STEPS
-    assert two["resumedFrom"].endswith(f"/step_{one['lastStep']}")
-    assert status["progress"]["step"] == EPOCHS * STEPS
-
-
-def test_ctrl_c_ends_every_process_and_the_same_command_goes_on(workspace: Workspace, long_data: Path) -> None:
-    job = long_job(workspace, long_data, "SFTJob", nodes=2)
-    process = workspace.start_run(job)
-    reach_second_epoch(workspace, process, "SFTJob")
-    uids = uids_of(workspace)
-    assert len(uids) == 2
-    process.send_signal(signal.SIGINT)
-    ended = finish(process)
-
-    assert ended.code == 130
-    saved = newest_state(workspace.stored())
-    assert STEPS < saved["step"] < EPOCHS * STEPS  # the pods had the time to save where they were
-    assert f"goes on from step {saved['step']}" in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert [pod_processes(uid) for uid in uids] == [[], []]
-
-    again = workspace.run(job, "-o", "json")
-    assert again.code == 0, again.stderr[-4000:]
-    assert f"Going on from step {saved['step']}" in again.stderr
-    status = again.resource["status"]
-    assert [attempt["reason"] for attempt in status["attempts"]] == ["Suspended", "Succeeded"]
-    assert status["restarts"] == 0
-    assert status["attempts"][1]["resumedFrom"] == saved["uri"]
-    assert status["progress"]["step"] == EPOCHS * STEPS
-
-
-def test_kill_9_of_kubetune_leaves_no_process_and_the_same_command_goes_on(workspace: Workspace, long_data: Path) -> None:
-    job = long_job(workspace, long_data, "OSFTJob")
-    process = workspace.start_run(job)
-    reach_second_epoch(workspace, process, "OSFTJob")
-    (uid,) = uids_of(workspace)
-    assert pod_processes(uid)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    wait_for(lambda: not pod_processes(uid))
-
-    again = workspace.run(job, "-o", "json")
-    assert again.code == 0, again.stderr[-4000:]
-    assert f"Going on from step {STEPS}" in again.stderr
-    assert again.resource["status"]["attempts"][1]["resumedFrom"].endswith(f"step_{STEPS}")
 
 
 def test_a_second_kubetune_on_the_same_job_is_refused(workspace: Workspace, long_data: Path) -> None:
