@@ -6,9 +6,11 @@ import asyncio
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
+from fake_cluster import NOW
 from faulty_api import LOST, RESET, TORN, FaultyApi, behind_faults_of
 from operator_process import OperatorProcess
 from real_cluster import Job, Namespace
@@ -16,7 +18,7 @@ from waiting import until
 
 from e2e.chaos.proxy import Asked, Fault, Kind, Proxy
 from kubetune.api import parse_job
-from kubetune.cluster import ClusterError
+from kubetune.cluster import NUDGED, ClusterError
 from kubetune.controller.kubernetes_api import Request
 from kubetune.controller.kubernetes_cluster import PYTORCHJOBS
 from kubetune.controller.reconcile import Outcome, reconcile
@@ -138,6 +140,20 @@ def test_what_others_own_on_the_child_stays_theirs(namespace: Namespace, faulty:
     assert "f:suspend" not in text
     assert "f:team" not in text
     assert "f:pytorchReplicaSpecs" in text
+
+
+def test_a_nudge_wakes_whoever_watches_and_changes_nothing_else(namespace: Namespace, faulty: FaultyApi):
+    job = namespace.create("nudged")
+    once(faulty, job)
+    (before,) = namespace.children()
+    nudge = partial(faulty.cluster.nudge_pytorchjob, namespace.name, "nudged-sft-1")
+    asyncio.run(nudge("00000000-0000-4000-8000-000000000000", NOW))
+    assert NUDGED not in namespace.children()[0]["metadata"]["annotations"], "another object bore the name"
+    asyncio.run(nudge(before["metadata"]["uid"], NOW))
+    (after,) = namespace.children()
+    assert after["metadata"]["annotations"] == before["metadata"]["annotations"] | {NUDGED: "2026-01-01T12:00:00Z"}
+    assert after["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"]
+    assert after["spec"] == before["spec"]
 
 
 @pytest.fixture

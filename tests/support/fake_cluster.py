@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from kubetune.cluster import ATTEMPT, JOB_UID, ClusterError, Manifest, Queueing
+from kubetune.cluster import ATTEMPT, JOB_UID, NUDGED, ClusterError, Manifest, Queueing
 from kubetune_trainer.contract import Checkpoint, FailureClass, Outcome
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -134,6 +134,13 @@ class FakeCluster:
         stored["metadata"] |= identity
         self.children[name] = stored
         return copy.deepcopy(stored)
+
+    async def nudge_pytorchjob(self, namespace: str, name: str, uid: str, now: datetime) -> None:
+        self._fault("nudge_pytorchjob")
+        child = self.children.get(name)
+        if child and child["metadata"]["uid"] == uid:
+            self.calls.append(("nudge", name))
+            child["metadata"].setdefault("annotations", {})[NUDGED] = stamp(now)
 
     async def delete_pytorchjob(self, namespace: str, name: str, uid: str) -> None:
         self._fault("delete_pytorchjob")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, Protocol
 
 Manifest = dict[str, Any]
@@ -23,6 +24,9 @@ RETRY = "kubetune.dev/retry"
 
 It names what it is about, so it says nothing any more as soon as that attempt is there, whoever keeps the annotation.
 """
+
+NUDGED = "kubetune.dev/nudged"
+"""Annotation of a PyTorchJob whose pods nobody made: when the training operator was last made to look at it again."""
 
 FIELD_MANAGER = "kubetune"
 
@@ -74,6 +78,9 @@ class Cluster(Protocol):
 
         `new`: one that nobody looked for. Raises ClusterError with status 409 if any bears its name already.
         """
+
+    async def nudge_pytorchjob(self, namespace: str, name: str, uid: str, now: datetime) -> None:
+        """Writes the annotation NUDGED, so that whoever watches it looks at it again. Absent, or another object: no error."""
 
     async def delete_pytorchjob(self, namespace: str, name: str, uid: str) -> None:
         """Deletes it and its pods, if it still is the object with that UID. Absent already: no error."""

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
-from fake_cluster import UID, job
+from fake_cluster import NOW, UID, job
 from kubernetes import client
 from scripted_api import Answer, serve, status
 
@@ -207,6 +207,27 @@ def test_a_delete_is_of_that_very_object():
     assert asked.method == "DELETE"
     assert asked.body["preconditions"] == {"uid": "child-uid"}
     assert asked.body["propagationPolicy"] == "Background"
+
+
+def test_a_nudge_is_an_annotation_of_that_very_object_and_leaves_the_others():
+    with cluster(Answer()) as (subject, server, _):
+        asyncio.run(subject.nudge_pytorchjob("default", "teach-sft-1", "child-uid", NOW))
+    (asked,) = server.asked
+    assert (asked.method, asked.headers["Content-Type"]) == ("PATCH", "application/merge-patch+json")
+    assert asked.body == {"metadata": {"uid": "child-uid", "annotations": {"kubetune.dev/nudged": "2026-01-01T12:00:00Z"}}}
+
+
+@pytest.mark.parametrize(
+    "answer", [status(404, "not found"), status(409, "modified"), status(422, "metadata.uid: field is immutable")]
+)
+def test_a_nudge_of_what_is_gone_is_no_error(answer):
+    with cluster(answer) as (subject, _, _waits):
+        assert asyncio.run(subject.nudge_pytorchjob("default", "teach-sft-1", "child-uid", NOW)) is None
+
+
+def test_a_nudge_that_is_refused_is_an_error():
+    with cluster(status(403, "forbidden")) as (subject, _, _waits), pytest.raises(ClusterError, match="forbidden"):
+        asyncio.run(subject.nudge_pytorchjob("default", "teach-sft-1", "child-uid", NOW))
 
 
 @pytest.mark.parametrize("answer", [status(404, "not found"), status(409, "the UID in the precondition does not match")])

@@ -9,7 +9,7 @@ from typing import Any
 
 from kubetune.api import Job
 from kubetune.api.identity import identity, spec_hash
-from kubetune.cluster import ATTEMPT, JOB_KIND, JOB_NAME, JOB_UID, MANAGED_BY, Manifest
+from kubetune.cluster import ATTEMPT, JOB_KIND, JOB_NAME, JOB_UID, MANAGED_BY, NUDGED, Manifest
 from kubetune.controller.pods import timestamp
 from kubetune.render.labels import QUEUE_NAME
 
@@ -26,6 +26,8 @@ class Child:
     number: int
     owned: bool  # by this very job: its ownerReference carries the job's UID
     created: datetime | None = None
+    nudged: datetime | None = None
+    """When the training operator was last made to look at it again."""
     deleting: bool = False
     suspended: bool = False  # by a queue: it has no pods, or is losing them
     queue: str | None = None  # Kueue's LocalQueue
@@ -54,6 +56,7 @@ def child_state(manifest: Manifest, job_uid: str) -> Child:
         number=int(number) if number.isdigit() else 0,
         owned=owned,
         created=timestamp(metadata.get("creationTimestamp")),
+        nudged=_nudged(metadata.get("annotations") or {}),
         deleting="deletionTimestamp" in metadata,
         suspended=bool(_run_policy(manifest).get("suspend")) or _true(manifest, "Suspended"),
         queue=labels.get(QUEUE_NAME),
@@ -81,6 +84,15 @@ def _is_the_jobs_owner(owner: Manifest, labels: Manifest) -> bool:
     """As we wrote it: the labels of the same object name the same job."""
     wrote = (labels.get(JOB_KIND), labels.get(JOB_NAME), labels.get(JOB_UID))
     return None not in wrote and (owner.get("kind"), owner.get("name"), owner.get("uid")) == wrote
+
+
+def _nudged(annotations: Manifest) -> datetime | None:
+    """None, too, where somebody else wrote it: whoever may write a PyTorchJob may write anything."""
+    try:
+        moment = timestamp(annotations.get(NUDGED))
+    except ValueError:
+        return None
+    return moment if moment and moment.tzinfo else None
 
 
 def _run_policy(manifest: Manifest) -> Manifest:

@@ -35,6 +35,16 @@ class DeleteChild:
 
 
 @dataclass(frozen=True)
+class NudgeChild:
+    """A PyTorchJob that the training operator is to look at again."""
+
+    name: str
+    uid: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True)
 class DeletePod:
     """A pod that runs on though its job is finished."""
 
@@ -50,7 +60,7 @@ class DeleteJob:
     reason: str
 
 
-Action = CreateAttempt | DeleteChild | DeletePod | DeleteJob
+Action = CreateAttempt | NudgeChild | DeleteChild | DeletePod | DeleteJob
 
 
 @dataclass(frozen=True)

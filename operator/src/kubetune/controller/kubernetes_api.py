@@ -29,6 +29,7 @@ LONGEST_RETRY_AFTER = 30.0
 STREAM_BYTES = 16 * 1024
 
 JSON = "application/json"
+MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml; charset=utf-8"  # with it the client sends the bytes that it is given
 
 

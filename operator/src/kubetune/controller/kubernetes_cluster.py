@@ -13,10 +13,10 @@ from functools import partial
 from typing import Any, Literal, TypeVar
 
 from kubetune.api.base import API_VERSION, GROUP, VERSION
-from kubetune.cluster import FIELD_MANAGER, JOB_UID, MANAGED_BY, REPORTER, ClusterError, Manifest, Queueing
+from kubetune.cluster import FIELD_MANAGER, JOB_UID, MANAGED_BY, NUDGED, REPORTER, ClusterError, Manifest, Queueing
 from kubetune.controller.bounds import TRAINERS_PART, clip
 from kubetune.controller.events import JobEvent
-from kubetune.controller.kubernetes_api import APPLY, KubernetesApi, Request
+from kubetune.controller.kubernetes_api import APPLY, MERGE, KubernetesApi, Request
 from kubetune.controller.kueue import Kueue
 from kubetune.controller.pods import CONTAINER
 
@@ -138,6 +138,16 @@ class KubernetesCluster:
             if error.status == 404 and UNKNOWN_KIND in str(error):
                 raise ClusterError(NO_PYTORCHJOBS, status=404) from error
             raise
+
+    async def nudge_pytorchjob(self, namespace: str, name: str, uid: str, now: datetime) -> None:
+        """A merge patch: the annotations of the apply stay whose they are. 422: another object, whose UID cannot be changed."""
+        body = {"metadata": {"uid": uid, "annotations": {NUDGED: now.strftime("%Y-%m-%dT%H:%M:%SZ")}}}
+        path = f"{PYTORCHJOBS.format(namespace)}/{name}"
+        try:
+            await self._call(lambda: self._api.json(Request("PATCH", path, {"fieldManager": FIELD_MANAGER}, body, MERGE)))
+        except ClusterError as error:
+            if error.status not in (404, 409, 422):
+                raise
 
     async def delete_pytorchjob(self, namespace: str, name: str, uid: str) -> None:
         await self._delete(f"{PYTORCHJOBS.format(namespace)}/{name}", uid)

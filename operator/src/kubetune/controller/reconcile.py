@@ -23,7 +23,7 @@ from kubetune.cluster import Cluster, ClusterError, Manifest
 from kubetune.controller.bounds import clip_front, written_part
 from kubetune.controller.child import stamped
 from kubetune.controller.decide import decide
-from kubetune.controller.decision import Action, CreateAttempt, Decision, DeleteChild, DeleteJob, DeletePod
+from kubetune.controller.decision import Action, CreateAttempt, Decision, DeleteChild, DeleteJob, DeletePod, NudgeChild
 from kubetune.controller.events import events
 from kubetune.controller.observe import Observation, Upstream, job_status, names_account, observe, retry_wanted
 from kubetune.controller.policies.live import run_policy
@@ -287,6 +287,8 @@ async def carry_out_one(
             if not names_account(observed):
                 await cluster.ensure_reporter(namespace)
             await cluster.apply_pytorchjob(manifest, new=new)
+        case NudgeChild(name, uid, _, at):
+            await cluster.nudge_pytorchjob(namespace, name, uid, at)
         case DeleteChild(name, uid, _):
             await cluster.delete_pytorchjob(namespace, name, uid)
         case DeletePod(name, uid, _):

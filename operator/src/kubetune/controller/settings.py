@@ -40,6 +40,10 @@ class ControllerSettings:
     missing_seconds: float = 60.0
     """How long pods may be missing before the cluster is asked why: they are refused by a quota, or only late."""
 
+    nudge_seconds: float = 330.0
+    """When a PyTorchJob whose pods nobody makes, or refuses, is touched, so that the training operator looks at it again: it may
+    wait for five minutes for pods that it made for an earlier one of the same name, and nothing wakes it after that."""
+
     settle_seconds: float = 3.0
     """After a pod failed without a root cause of its own: how long the rest of the gang has to name one."""
 

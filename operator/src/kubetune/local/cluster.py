@@ -112,6 +112,9 @@ class LocalCluster:
         self.refresh()
         return self.store.get("PyTorchJob", metadata["namespace"], metadata["name"]) or stored
 
+    async def nudge_pytorchjob(self, namespace: str, name: str, uid: str, now: datetime) -> None:
+        """Nothing to do: here a PyTorchJob's pods are made with it."""
+
     async def delete_pytorchjob(self, namespace: str, name: str, uid: str) -> None:
         stored = self.store.get("PyTorchJob", namespace, name)
         if stored is None or stored["metadata"]["uid"] != uid:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from kubetune.api.policies import RunPolicy
 from kubetune.api.status import Attempt, Failure, Phase
-from kubetune.controller.decision import SUCCEEDED, SUSPENDED, AttemptEnd, Decision
+from kubetune.controller.decision import SUCCEEDED, SUSPENDED, AttemptEnd, Decision, NudgeChild
 from kubetune.controller.diagnose import diagnose, settled
 from kubetune.controller.observe import Observation, names_account
 from kubetune.controller.retry import why_no_retry
@@ -132,7 +132,26 @@ def supervise(observed: Observation, settings: ControllerSettings, now: datetime
     if not observed.live:
         return None
     phase, reason, message = standing(observed)
-    return Decision(phase, reason, message, requeue_after=min([settings.poll_seconds, *deadlines(observed, settings, now)]))
+    after = min([settings.poll_seconds, *deadlines(observed, settings, now)])
+    return Decision(phase, reason, message, actions=nudge(observed, settings, now), requeue_after=after)
+
+
+def nudge(observed: Observation, settings: ControllerSettings, now: datetime) -> tuple[NudgeChild, ...]:
+    """For pods that nobody makes and nobody refuses.
+
+    Seen (docs/chaos.md): a job was deleted and made again while the training operator's watch was cut. It had made a pod for the
+    first PyTorchJob, never heard of it, and so held back the second one's, for good.
+    """
+    child, attempt = observed.child, observed.attempt
+    if child is None or attempt is None or child.suspended or child.deleting or observed.refused:
+        return ()
+    if len(observed.pods) >= child.replicas or (child.queue and attempt.queued is None):  # how long it queued is not recorded
+        return ()
+    admitted = attempt.started + timedelta(seconds=attempt.queued or 0)
+    since = max(each for each in (admitted, child.created, child.nudged) if each)
+    if (now - since).total_seconds() < settings.nudge_seconds:
+        return ()
+    return (NudgeChild(child.name, child.uid, f"{child.replicas - len(observed.pods)} of its pods are missing", now),)
 
 
 def standing(observed: Observation) -> tuple[Phase, str, str]:
