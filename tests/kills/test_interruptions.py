@@ -1,21 +1,51 @@
-"""Users that interrupt, a node that is told to end, a kubetune that is killed: the training goes on from what was saved."""
+"""Workers that die, nodes that are told to end, users that interrupt, a kubetune that is killed: the training goes on from what was saved."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from disturbed import EPOCHS, STEPS, long_job, newest_state, reach_second_epoch
-from runs import Workspace, entrypoint, finish, pod_processes, wait_for
+from runs import Workspace, entrypoint, finish, pod_processes, training_worker, wait_for
 
 pytestmark = pytest.mark.kills
 
 
 def uids_of(workspace: Workspace) -> list[str]:
     return [json.loads(file.read_text())["metadata"]["uid"] for file in (workspace.state / "resources" / "pod").glob("*/*.json")]
+
+
+@pytest.mark.parametrize("kind", ["SFTJob", "OSFTJob"])
+def test_kill_9_of_the_second_nodes_worker_restarts_the_gang_from_the_first_epoch(
+    workspace: Workspace, long_data: Path, kind: str
+) -> None:
+    process = workspace.start_run(long_job(workspace, long_data, kind, nodes=2), "-o", "json")
+    stored = reach_second_epoch(workspace, process, kind)
+    first = stored["status"]["attempts"][0]["pyTorchJob"]
+    training_worker(workspace.pod(f"{first}-worker-0")["metadata"]["uid"]).kill()
+    ended = finish(process)
+
+    assert ended.code == 0, ended.stderr[-4000:]
+    status = ended.resource["status"]
+    assert status["phase"] == "Succeeded"
+    assert status["restarts"] == 1
+    assert status["progress"]["step"] == status["progress"]["totalSteps"] == EPOCHS * STEPS
+    one, two = status["attempts"]
+    assert (one["number"], two["number"], two["reason"]) == (1, 2, "Succeeded")
+    assert one["reason"] not in ("Succeeded", "Suspended")
+    assert one["exitCode"] != 0
+    assert STEPS < one["lastStep"] < EPOCHS * STEPS
+    assert "/attempt-1/" in two["resumedFrom"]
+    assert two["resumedFrom"].endswith(f"step_{STEPS}")
+    assert "/attempt-2/" in status["finalCheckpoint"]["uri"]
+    assert status["goodput"]["training"] > 0
+    saved, end = (datetime.fromisoformat(each) for each in (newest_state(stored)["time"], one["ended"]))
+    assert status["goodput"]["lost"] == (end - saved.replace(microsecond=0)).total_seconds(), "since the state that it goes on from"
+    assert "attempt 2 goes on from" in ended.stderr
 
 
 @pytest.mark.parametrize("kind", ["SFTJob", "OSFTJob"])
