@@ -18,6 +18,7 @@ from tiny import conversation
 from trap_records import Tell
 
 from kubetune_trainer import osft, sft
+from kubetune_trainer.attempt_record import RECORD_NAME
 from kubetune_trainer.backends.base import Torchrun
 from kubetune_trainer.checkpoints.ledger import LEDGER_NAME
 from kubetune_trainer.earlier import LOCK
@@ -254,7 +255,8 @@ def test_data_that_are_not_there(tiny_model: Path, tmp_path: Path, tell: Tell) -
     assert raw.code != 0
     with pytest.raises(ConfigurationError, match=r"none.jsonl' does not exist") as refused:
         osft(str(tiny_model), str(tmp_path / "none.jsonl"), str(tmp_path / "o"), **OSFT, device="cpu")
-    assert {path.name for path in (tmp_path / "o").iterdir()} == {LOCK, LEDGER_NAME}  # the ledger says why; nothing was begun
+    # the ledger says why, the record for how long it was tried; nothing was begun
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {LOCK, LEDGER_NAME, RECORD_NAME}
     tell(
         raw=f"every rank is started and loads the model first; then `{last_exception(raw.output)}`",
         ours=f"`ValueError` before anything is launched: `{str(refused.value).replace(str(tmp_path), '')}`",
