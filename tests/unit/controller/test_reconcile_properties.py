@@ -4,7 +4,7 @@ import asyncio
 import json
 
 from fake_cluster import FakeCluster, at, checkpoint, failure, job, success
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kubetune.cluster import ClusterError
@@ -185,6 +185,7 @@ def check_conditions(before: dict, after: dict) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(OPERATIONS, min_size=3, max_size=25))
+@example([("start", None), ("fault", "delete_pytorchjob"), ("end well", "unverified"), ("wait", 11)])
 def test_what_always_holds(operations):
     world = World()
     for what, detail in operations:
@@ -204,5 +205,8 @@ def test_what_always_holds(operations):
     world.once()
     if calls == world.cluster.calls:
         assert world.cluster.status == calm
-    else:  # a deletion had to follow what was written
-        assert {call[0] for call in world.cluster.calls[len(calls) :]} <= {"delete", "delete-pod", "status"}
+    else:  # a deletion had to follow what was written, or a start what was waited for: pods that went with the deletion
+        waited = any(c["reason"] == "WaitingForPods" for c in calm.get("conditions", []))
+        follows = {"delete", "delete-pod", "status"} | ({"apply"} if waited else set())
+        assert {call[0] for call in world.cluster.calls[len(calls) :]} <= follows
+        check(world, calm)
