@@ -59,10 +59,13 @@ class Cluster:
 class Replica:
     """One operator process."""
 
-    def __init__(self, name: str, kubeconfig: Path, log: Path, options: tuple[str, ...]) -> None:
+    def __init__(
+        self, name: str, kubeconfig: Path, log: Path, options: tuple[str, ...], program: tuple[str, str] = ("-m", "kubetune.controller")
+    ) -> None:
+        """`program`: what Python is to run."""
         (self.port,) = free_ports(1)
         self.name, self.log = name, log
-        command = [sys.executable, "-m", "kubetune.controller", "--image=trainer:1", f"--identity={name}", "--address=127.0.0.1"]
+        command = [sys.executable, *program, "--image=trainer:1", f"--identity={name}", "--address=127.0.0.1"]
         environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
         with log.open("wb") as out:
             self.process = subprocess.Popen(

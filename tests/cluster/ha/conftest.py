@@ -30,8 +30,8 @@ def start(operator_kubeconfig: Path, tmp_path: Path, request: pytest.FixtureRequ
     """start(name, *options, kubeconfig=...): one more operator process, ready to act or to take over."""
     replicas: list[Replica] = []
 
-    def one(name: str, *options: str, kubeconfig: Path = operator_kubeconfig) -> Replica:
-        replica = Replica(name, kubeconfig, tmp_path / f"{name}.log", options)
+    def one(name: str, *options: str, kubeconfig: Path = operator_kubeconfig, **how: tuple[str, str]) -> Replica:
+        replica = Replica(name, kubeconfig, tmp_path / f"{name}.log", options, **how)
         replicas.append(replica)
         replica.wait_ready()
         return replica

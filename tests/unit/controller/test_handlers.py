@@ -175,4 +175,4 @@ def test_at_the_end_traces_are_sent_when_nothing_more_can_be_written():
         assert memo.task.cancelled()
 
     asyncio.run(main())
-    assert order == ["drained", "traces, 2 s at most"]
+    assert order == ["drained", "traces, 1 s at most"]

@@ -105,7 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Until SIGTERM or SIGINT."""
     given = parser().parse_args(arguments)
     from kubetune.controller import logs  # kopf takes a second: who only asks for the options does without
-    from kubetune.controller.handlers import run_operator
+    from kubetune.controller.process import run_operator
 
     logs.configure(given.log_format, verbose=given.verbose)
     run_operator(settings(given))

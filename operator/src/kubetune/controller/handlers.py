@@ -11,17 +11,16 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import kopf
-from kopf._cogs.structs.references import Insights  # what kopf.run(insights=...) takes; kopf gives it no public name
 
 from kubetune.api.base import GROUP, VERSION
 from kubetune.cluster import JOB_KIND, JOB_NAME, MANAGED_BY
 from kubetune.controller.assemble import assemble, serve
 from kubetune.controller.kubernetes_cluster import PAGE, PLURALS
-from kubetune.controller.operator_settings import OperatorSettings, settings_from_environment
+from kubetune.controller.operator_settings import settings_from_environment
 from kubetune.controller.workqueue import Key
 
 OURS = {MANAGED_BY: "kubetune"}
@@ -30,9 +29,9 @@ PREFIX = f"kopf.{GROUP}"
 
 logger = logging.getLogger(__name__)
 
-DRAIN_SECONDS = 3.0
+DRAIN_SECONDS = 2.5
 RELEASE_SECONDS = 1.0
-TRACES_SECONDS = 2.0
+TRACES_SECONDS = 1.0
 FIRST_LOOK_SECONDS = 15.0
 
 
@@ -85,6 +84,8 @@ async def stop(memo: Any, **_: Any) -> None:
 
     The Lease is given up only when nothing of ours can write any more; else it ends by itself.
     """
+    if "ending" in memo:
+        memo.ending.start()
     task = memo.get("task")
     if not task:
         return
@@ -161,19 +162,3 @@ def configure(settings: kopf.OperatorSettings, selector: str = "") -> None:
     settings.networking.request_timeout = 60
     settings.networking.connect_timeout = 10
     settings.peering.standalone = True  # kopf's peering is no leader election: see leader.py
-
-
-def run_operator(settings: OperatorSettings) -> None:
-    """Runs until SIGTERM or SIGINT, and ends the process: exit code 1 if the operator failed by itself.
-
-    Raises what kopf raises where it cannot start.
-    """
-    namespaces: Sequence[str] = settings.namespaces
-    insights = Insights()
-    memo = Shared(settings=settings, insights=insights)
-    kopf.run(clusterwide=not namespaces, namespaces=list(namespaces), standalone=True, insights=insights, memo=memo)
-    if not memo.get("drained"):
-        logger.warning("ended with requests under way")
-    failed = not memo.task.cancelled() and memo.task.exception()
-    logging.shutdown()
-    os._exit(1 if failed else 0)  # Python would wait for threads, as long as a dead API server lets them wait
