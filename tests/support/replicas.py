@@ -60,7 +60,12 @@ class Replica:
     """One operator process."""
 
     def __init__(
-        self, name: str, kubeconfig: Path, log: Path, options: tuple[str, ...], program: tuple[str, str] = ("-m", "kubetune.controller")
+        self,
+        name: str,
+        kubeconfig: Path,
+        log: Path,
+        options: tuple[str, ...],
+        program: tuple[str, str] = ("-m", "kubetune.controller"),
     ) -> None:
         """`program`: what Python is to run."""
         (self.port,) = free_ports(1)
