@@ -8,6 +8,8 @@ from operator_process import OperatorProcess
 from real_cluster import FOR_EVER, Job, Manifest, Namespace, failed, reached_end
 from waiting import until
 
+from kubetune.cluster import HELD, RELEASED
+
 pytestmark = pytest.mark.cluster
 
 OOM = "CUDA out of memory; lower training.maxTokensPerGpu"
@@ -63,6 +65,20 @@ def test_what_was_counted_survives_kill_9(namespace: Namespace, operator: Operat
     assert [a["number"] for a in status["attempts"]] == [1, 2, 3]
     assert status["restarts"] == 2
     assert [reason for reason, _ in job.events()] == ["AttemptFailed", "Restarted"] * 2 + ["AttemptFailed", "Failed"]
+
+
+def test_a_retry_gets_pods_when_the_training_operator_has_taken_note_of_it(namespace: Namespace, operator: OperatorProcess):
+    job = namespace.create()
+    job.wait_attempt(1)
+    assert HELD not in namespace.children()[0]["metadata"]["annotations"], "nothing can be left of an earlier one"
+    job.end(1, oom(1), code=1)
+    job.wait_attempt(2)
+    (child,) = namespace.children()
+    assert child["metadata"]["annotations"][HELD] == RELEASED
+    assert child["spec"]["runPolicy"]["suspend"] is False
+    assert "Suspended" in [condition["type"] for condition in child["status"]["conditions"]]
+    job.end(2, reached_end(2))
+    job.wait("Succeeded")
 
 
 def test_a_backoff_goes_on_over_a_restart(namespace: Namespace, operator: OperatorProcess):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from kubetune.cluster import ATTEMPT, JOB_UID, NUDGED, ClusterError, Manifest, Queueing
+from kubetune.cluster import ATTEMPT, HELD, JOB_UID, NUDGED, RELEASED, ClusterError, Manifest, Queueing
 from kubetune_trainer.contract import Checkpoint, FailureClass, Outcome
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -142,6 +142,14 @@ class FakeCluster:
             self.calls.append(("nudge", name))
             child["metadata"].setdefault("annotations", {})[NUDGED] = stamp(now)
 
+    async def release_pytorchjob(self, namespace: str, name: str, uid: str) -> None:
+        self._fault("release_pytorchjob")
+        child = self.children.get(name)
+        if child and child["metadata"]["uid"] == uid:
+            self.calls.append(("release", name))
+            child["metadata"].setdefault("annotations", {})[HELD] = RELEASED
+            child["spec"]["runPolicy"]["suspend"] = False
+
     async def delete_pytorchjob(self, namespace: str, name: str, uid: str) -> None:
         self._fault("delete_pytorchjob")
         child = self.children.get(name)
@@ -213,6 +221,11 @@ class FakeCluster:
         """The trainer's part of the status."""
         self.job.setdefault("status", {}).update(part)
         self.touch(self.job)
+
+    def acknowledge(self, attempt: int) -> None:
+        """The training operator has seen that the attempt's PyTorchJob is suspended."""
+        child = next(c for c in self.children.values() if c["metadata"]["labels"][ATTEMPT] == str(attempt))
+        child["status"] = {"conditions": [{"type": "Created", "status": "True"}, {"type": "Suspended", "status": "True"}]}
 
     def run_pods(self, attempt: int, nodes: int = 1) -> list[str]:
         """The training operator and the kubelets: every pod of the attempt runs."""

@@ -10,18 +10,21 @@ from fake_cluster import FakeCluster, at, job
 from observations import SETTINGS
 
 from kubetune.controller.reconcile import Outcome, reconcile
+from kubetune.controller.settings import ControllerSettings
 
 
-def once(cluster: FakeCluster, now: datetime, kind: str | None = None, name: str | None = None) -> Outcome:
+def once(
+    cluster: FakeCluster, now: datetime, kind: str | None = None, name: str | None = None, settings: ControllerSettings = SETTINGS
+) -> Outcome:
     cluster.now = now
     subject = cluster.job
-    return asyncio.run(reconcile(cluster, kind or subject["kind"], "default", name or subject["metadata"]["name"], now, SETTINGS))
+    return asyncio.run(reconcile(cluster, kind or subject["kind"], "default", name or subject["metadata"]["name"], now, settings))
 
 
-def settle(cluster: FakeCluster, now: datetime) -> Outcome:
+def settle(cluster: FakeCluster, now: datetime, settings: ControllerSettings = SETTINGS) -> Outcome:
     """Until there is nothing more to do at once."""
     for _ in range(10):
-        outcome = once(cluster, now)
+        outcome = once(cluster, now, settings=settings)
         if outcome.requeue_after != 0:
             return outcome
     raise AssertionError(f"it never rests: {cluster.status}")

@@ -28,6 +28,11 @@ It names what it is about, so it says nothing any more as soon as that attempt i
 NUDGED = "kubetune.dev/nudged"
 """Annotation of a PyTorchJob whose pods nobody made: when the training operator was last made to look at it again."""
 
+HELD = "kubetune.dev/held"
+"""Annotation of a retry's PyTorchJob, which is made suspended: HOLDS, and RELEASED once it need not wait any longer."""
+
+HOLDS, RELEASED = "until-acknowledged", "released"
+
 FIELD_MANAGER = "kubetune"
 
 REPORTER = "kubetune-trainer"
@@ -81,6 +86,9 @@ class Cluster(Protocol):
 
     async def nudge_pytorchjob(self, namespace: str, name: str, uid: str, now: datetime) -> None:
         """Writes the annotation NUDGED, so that whoever watches it looks at it again. Absent, or another object: no error."""
+
+    async def release_pytorchjob(self, namespace: str, name: str, uid: str) -> None:
+        """Ends its suspension and writes RELEASED. Absent, or another object: no error."""
 
     async def delete_pytorchjob(self, namespace: str, name: str, uid: str) -> None:
         """Deletes it and its pods, if it still is the object with that UID. Absent already: no error."""

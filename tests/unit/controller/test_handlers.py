@@ -8,7 +8,7 @@ import kopf
 import pytest
 from fake_cluster import job
 
-from kubetune.cluster import JOB_KIND, JOB_NAME
+from kubetune.cluster import HELD, JOB_KIND, JOB_NAME, RELEASED
 from kubetune.controller import handlers
 from kubetune.controller.known_jobs import KnownJobs, seen
 from kubetune.controller.operator_settings import IMAGE_ENV, settings_from_environment
@@ -86,10 +86,15 @@ def test_a_job_created_again_under_its_name_is_news(memo):
 
 CREATED = {"type": "Created", "status": "True"}
 RUNNING = {"type": "Running", "status": "True"}
+SUSPENDED = {"type": "Suspended", "status": "True"}
 
 
 def child(*conditions: dict, **spec) -> dict:
     return {"metadata": {"name": "teach-sft-1"}, "spec": spec, "status": {"conditions": list(conditions)}}
+
+
+def released(body: dict) -> dict:
+    return body | {"metadata": body["metadata"] | {"annotations": {HELD: RELEASED}}}
 
 
 @pytest.mark.parametrize(
@@ -102,6 +107,9 @@ def child(*conditions: dict, **spec) -> dict:
         ("MODIFIED", child(CREATED, RUNNING | {"status": "False"}, {"type": "Succeeded", "status": "True"}), False),
         ("MODIFIED", child(CREATED, RUNNING, {"type": "Restarting", "status": "True"}), False),
         ("ADDED", child(runPolicy={"suspend": True}), False),
+        ("MODIFIED", child(CREATED, SUSPENDED), False),
+        ("MODIFIED", released(child(CREATED, SUSPENDED, RUNNING)), False),
+        ("MODIFIED", released(child(CREATED, SUSPENDED, runPolicy={"suspend": True})), False),
     ],
 )
 def test_whatever_happens_to_a_child_concerns_its_job(memo, change, body, runs):
@@ -113,7 +121,10 @@ def test_whatever_happens_to_a_child_concerns_its_job(memo, change, body, runs):
     assert memo.operator.runs == [runs] * 2
 
 
-@pytest.mark.parametrize("body", [child(), child(CREATED), {"metadata": {"name": "teach-sft-1"}, "spec": {}}])
+@pytest.mark.parametrize(
+    "body",
+    [child(), child(CREATED), {"metadata": {"name": "teach-sft-1"}, "spec": {}}, released(child(CREATED, SUSPENDED))],
+)
 def test_that_a_child_exists_is_no_news(memo, body):
     labels = {JOB_KIND: "SFTJob", JOB_NAME: "teach"}
     asyncio.run(handlers.child_event(labels=labels, namespace="default", memo=memo, event={"type": "ADDED"}, body=body))

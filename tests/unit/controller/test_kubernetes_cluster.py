@@ -217,12 +217,25 @@ def test_a_nudge_is_an_annotation_of_that_very_object_and_leaves_the_others():
     assert asked.body == {"metadata": {"uid": "child-uid", "annotations": {"kubetune.dev/nudged": "2026-01-01T12:00:00Z"}}}
 
 
+def test_a_release_ends_the_suspension_of_that_very_object():
+    with cluster(Answer()) as (subject, server, _):
+        asyncio.run(subject.release_pytorchjob("default", "teach-sft-2", "child-uid"))
+    (asked,) = server.asked
+    assert (asked.method, asked.headers["Content-Type"]) == ("PATCH", "application/merge-patch+json")
+    annotations = {"kubetune.dev/held": "released"}
+    assert asked.body == {
+        "metadata": {"uid": "child-uid", "annotations": annotations},
+        "spec": {"runPolicy": {"suspend": False}},
+    }
+
+
 @pytest.mark.parametrize(
     "answer", [status(404, "not found"), status(409, "modified"), status(422, "metadata.uid: field is immutable")]
 )
-def test_a_nudge_of_what_is_gone_is_no_error(answer):
-    with cluster(answer) as (subject, _, _waits):
+def test_a_nudge_or_release_of_what_is_gone_is_no_error(answer):
+    with cluster(answer, answer) as (subject, _, _waits):
         assert asyncio.run(subject.nudge_pytorchjob("default", "teach-sft-1", "child-uid", NOW)) is None
+        assert asyncio.run(subject.release_pytorchjob("default", "teach-sft-2", "child-uid")) is None
 
 
 def test_a_nudge_that_is_refused_is_an_error():

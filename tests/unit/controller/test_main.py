@@ -13,7 +13,7 @@ from kubetune.render import RenderSettings
 
 def test_the_defaults_are_those_of_the_settings():
     given = settings(parser().parse_args(["--image=trainer:1"]))
-    assert given == OperatorSettings(ControllerSettings(render=RenderSettings(image="trainer:1")))
+    assert given == OperatorSettings(ControllerSettings(render=RenderSettings(image="trainer:1"), hold_retries=True))
 
 
 def test_every_time_can_be_chosen():

@@ -3,6 +3,7 @@
 import pytest
 from fake_cluster import UID, FakeCluster, at, checkpoint, failure, job, success
 from loop import once, reasons, settle, started
+from observations import SETTINGS
 
 from kubetune_trainer.contract import FailureClass, Progress
 
@@ -58,9 +59,20 @@ def test_suspend_does_not_wait_for_a_lost_nodes_pods_for_ever():
     cluster.graceful = True
     cluster.change_spec(runPolicy={"suspend": True})
     settle(cluster, at(20))
-    settle(cluster, at(20 + 30 + 29))
+    settle(cluster, at(20 + 30 + SETTINGS.termination_slack_seconds - 1))
     assert cluster.status["phase"] == "Running"
-    settle(cluster, at(20 + 30 + 31))
+    settle(cluster, at(20 + 30 + SETTINGS.termination_slack_seconds + 1))
+    assert cluster.status["phase"] == "Suspended"
+
+
+def test_suspend_does_not_wait_for_a_node_that_kubernetes_calls_lost():
+    cluster, (master,) = started()
+    cluster.graceful = True
+    cluster.change_spec(runPolicy={"suspend": True})
+    settle(cluster, at(20))
+    lost = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}
+    cluster.pod_objects[master]["status"]["conditions"] = [lost]
+    settle(cluster, at(30))
     assert cluster.status["phase"] == "Suspended"
 
 
@@ -88,7 +100,9 @@ def test_the_next_attempt_waits_for_the_last_ones_pods():
 
 def test_the_next_attempt_waits_no_longer_than_a_pod_may_take():
     cluster, _ = failed_with_a_worker_that_runs_on()
-    settle(cluster, at(20 + 30 + 31))
+    settle(cluster, at(20 + 30 + SETTINGS.termination_slack_seconds - 1))
+    assert cluster.children == {}
+    settle(cluster, at(20 + 30 + SETTINGS.termination_slack_seconds + 1))
     assert list(cluster.children) == ["teach-sft-2"]
 
 

@@ -14,7 +14,7 @@ from kubetune.controller.settings import ControllerSettings
 from kubetune.render import RenderSettings
 from kubetune_trainer.contract import FailureClass
 
-SETTINGS = ControllerSettings(render=RenderSettings(image="trainer:1"))
+SETTINGS = ControllerSettings(render=RenderSettings(image="trainer:1"), hold_retries=True)
 NODES, LIMIT = 2, 1
 FINAL = ("Succeeded", "Failed")
 
@@ -36,7 +36,10 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("break spec"), st.none()),
     st.tuples(st.just("save"), st.integers(1, 40)),
     st.tuples(
-        st.just("fault"), st.sampled_from(["write_status", "apply_pytorchjob", "delete_pytorchjob", "pods", "get_job", "event"])
+        st.just("fault"),
+        st.sampled_from(
+            ["write_status", "apply_pytorchjob", "release_pytorchjob", "delete_pytorchjob", "pods", "get_job", "event"]
+        ),
     ),
     st.tuples(st.just("conflict"), st.none()),
 )
@@ -71,8 +74,15 @@ class World:
         self.once()
 
     def run(self, _) -> None:
-        if self.attempt() and not self.cluster.pod_objects:
+        """The training operator takes note of one that is suspended, and makes pods for one that is not."""
+        if self.held():
+            self.cluster.acknowledge(self.attempt())
+            self.once()
+        if self.attempt() and not self.held() and not self.cluster.pod_objects:
             self.cluster.run_pods(self.attempt(), NODES)
+
+    def held(self) -> bool:
+        return any(child["spec"]["runPolicy"].get("suspend") for child in self.cluster.children.values())
 
     def start_and_end(self, how) -> None:
         self.start(None)

@@ -164,7 +164,16 @@ def test_a_quota_that_refuses_pods_is_seen_in_the_training_operators_events() ->
 
 
 @pytest.mark.parametrize(
-    "reason", ["WaitingForJob", "WaitingForCleanup", "WaitingForPods", "Suspending", "EvictedByKueue", "PodFailed"]
+    "reason",
+    [
+        "WaitingForJob",
+        "WaitingForCleanup",
+        "WaitingForPods",
+        "WaitingForTrainingOperator",
+        "Suspending",
+        "EvictedByKueue",
+        "PodFailed",
+    ],
 )
 def test_waits_that_end_by_themselves(reason: str) -> None:
     (first,) = found(job("Pending", reason=reason, message="for b"))

@@ -93,6 +93,7 @@ def settings(given: argparse.Namespace) -> OperatorSettings:
         backoff_cap_seconds=given.backoff_cap_seconds,
         missing_seconds=given.missing_seconds,
         straggler_seconds=given.straggler_seconds,
+        hold_retries=True,
     )
     return OperatorSettings(
         controller,

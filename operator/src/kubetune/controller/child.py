@@ -9,7 +9,7 @@ from typing import Any
 
 from kubetune.api import Job
 from kubetune.api.identity import identity, spec_hash
-from kubetune.cluster import ATTEMPT, JOB_KIND, JOB_NAME, JOB_UID, MANAGED_BY, NUDGED, Manifest
+from kubetune.cluster import ATTEMPT, HELD, HOLDS, JOB_KIND, JOB_NAME, JOB_UID, MANAGED_BY, NUDGED, Manifest
 from kubetune.controller.pods import timestamp
 from kubetune.render.labels import QUEUE_NAME
 
@@ -29,7 +29,11 @@ class Child:
     nudged: datetime | None = None
     """When the training operator was last made to look at it again."""
     deleting: bool = False
-    suspended: bool = False  # by a queue: it has no pods, or is losing them
+    suspended: bool = False  # by a queue, or by hand: it has no pods, or is losing them
+    held: bool = False
+    """Made suspended by us, and not released yet."""
+    acknowledged: bool = False
+    """The training operator has seen that it is suspended."""
     queue: str | None = None  # Kueue's LocalQueue
     succeeded: bool = False
     failed: bool = False
@@ -58,7 +62,9 @@ def child_state(manifest: Manifest, job_uid: str) -> Child:
         created=timestamp(metadata.get("creationTimestamp")),
         nudged=_nudged(metadata.get("annotations") or {}),
         deleting="deletionTimestamp" in metadata,
-        suspended=bool(_run_policy(manifest).get("suspend")) or _true(manifest, "Suspended"),
+        suspended=_suspended(manifest),
+        held=held(manifest),
+        acknowledged=_true(manifest, "Suspended"),
         queue=labels.get(QUEUE_NAME),
         succeeded=_true(manifest, "Succeeded"),
         failed=_true(manifest, "Failed"),
@@ -69,6 +75,19 @@ def child_state(manifest: Manifest, job_uid: str) -> Child:
         remains=not owned and labels.get(MANAGED_BY) == "kubetune" and labels.get(JOB_UID, job_uid) != job_uid,
         masterless=not owned and any(_is_the_jobs_owner(owner, labels) for owner in metadata.get("ownerReferences") or []),
     )
+
+
+def hold(manifest: Manifest) -> Manifest:
+    """A rendered PyTorchJob that gets no pods before `release_pytorchjob`."""
+    metadata, spec = manifest["metadata"], manifest["spec"]
+    annotations = {**(metadata.get("annotations") or {}), HELD: HOLDS}
+    policy = {**(spec.get("runPolicy") or {}), "suspend": True}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}, "spec": {**spec, "runPolicy": policy}}
+
+
+def held(manifest: Manifest) -> bool:
+    """Whether it waits for us."""
+    return _hold_mark(manifest) == HOLDS and bool(_run_policy(manifest).get("suspend"))
 
 
 def forgotten(child: Child, born: datetime, now: datetime, seconds: float) -> bool:
@@ -93,6 +112,18 @@ def _nudged(annotations: Manifest) -> datetime | None:
     except ValueError:
         return None
     return moment if moment and moment.tzinfo else None
+
+
+def _hold_mark(manifest: Manifest) -> str | None:
+    return (manifest["metadata"].get("annotations") or {}).get(HELD)
+
+
+def _suspended(manifest: Manifest) -> bool:
+    """By somebody else than us. The condition of one that we have released is of the time before that, for a moment."""
+    wanted, mark = bool(_run_policy(manifest).get("suspend")), _hold_mark(manifest)
+    if mark is None:
+        return wanted or _true(manifest, "Suspended")
+    return wanted and mark != HOLDS
 
 
 def _run_policy(manifest: Manifest) -> Manifest:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from kubetune.controller.decision import Decision, DeleteChild, Policy
 from kubetune.controller.observe import Observation
-from kubetune.controller.policies import finished, live, queued, start, suspend
+from kubetune.controller.policies import finished, held, live, queued, start, suspend
 from kubetune.controller.settings import ControllerSettings
 
 CHAIN: tuple[Policy, ...] = (
@@ -19,6 +19,7 @@ CHAIN: tuple[Policy, ...] = (
     live.failed,
     live.deadline,
     live.hang,
+    held.held,
     queued.wait,
     live.supervise,
     # no live attempt: every reason not to start one

@@ -45,6 +45,14 @@ class NudgeChild:
 
 
 @dataclass(frozen=True)
+class ReleaseChild:
+    """A PyTorchJob that was made suspended may have its pods."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True)
 class DeletePod:
     """A pod that runs on though its job is finished."""
 
@@ -60,7 +68,7 @@ class DeleteJob:
     reason: str
 
 
-Action = CreateAttempt | NudgeChild | DeleteChild | DeletePod | DeleteJob
+Action = CreateAttempt | NudgeChild | ReleaseChild | DeleteChild | DeletePod | DeleteJob
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,10 @@ MEANINGS: dict[str, tuple[Kind, str]] = {
     "WaitingForJob": ("Normal", "It waits for the job that resumeFrom.jobRef names."),
     "WaitingForCleanup": ("Normal", "It waits until the garbage collector has removed an earlier job of the same name."),
     "Unschedulable": ("Warning", "No node takes one of its pods, in the scheduler's words."),
+    "WaitingForTrainingOperator": (
+        "Warning",
+        "A retry's PyTorchJob is there, and the training operator has not taken note of it for 30 s.",
+    ),
     "PodsRefused": ("Warning", "The cluster does not let its pods be created (quota, admission ...), in the cluster's words."),
     "CreateFailed": ("Warning", "The cluster refuses its PyTorchJob (quota, webhook, missing CRD ...), in the cluster's words."),
     "DeleteFailed": ("Warning", "The cluster refuses to delete what an ended attempt left."),

@@ -17,7 +17,7 @@ from typing import Any
 import kopf
 
 from kubetune.api.base import GROUP, VERSION
-from kubetune.cluster import JOB_KIND, JOB_NAME, MANAGED_BY
+from kubetune.cluster import HELD, JOB_KIND, JOB_NAME, MANAGED_BY, RELEASED
 from kubetune.controller.assemble import assemble, serve
 from kubetune.controller.kubernetes_cluster import PAGE, PLURALS
 from kubetune.controller.operator_settings import settings_from_environment
@@ -131,8 +131,10 @@ async def child_event(
 def newsworthy(child: Mapping[str, Any]) -> bool:
     """Whether a PyTorchJob is any further than we brought it: that it exists and was taken note of is known."""
     conditions = (child.get("status") or {}).get("conditions") or []
-    held = (child.get("spec", {}).get("runPolicy") or {}).get("suspend")
-    return bool(held or "deletionTimestamp" in child["metadata"] or any(c["type"] != "Created" for c in conditions))
+    suspended = (child.get("spec", {}).get("runPolicy") or {}).get("suspend")
+    released = (child["metadata"].get("annotations") or {}).get(HELD) == RELEASED
+    known = {"Created", "Suspended"} if released else {"Created"}
+    return bool(suspended or "deletionTimestamp" in child["metadata"] or any(c["type"] not in known for c in conditions))
 
 
 def only_runs(child: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Literal, TypeVar
 
 from kubetune.api.base import API_VERSION, GROUP, VERSION
-from kubetune.cluster import FIELD_MANAGER, JOB_UID, MANAGED_BY, NUDGED, REPORTER, ClusterError, Manifest, Queueing
+from kubetune.cluster import FIELD_MANAGER, HELD, JOB_UID, MANAGED_BY, NUDGED, RELEASED, REPORTER, ClusterError, Manifest, Queueing
 from kubetune.controller.bounds import TRAINERS_PART, clip
 from kubetune.controller.events import JobEvent
 from kubetune.controller.kubernetes_api import APPLY, MERGE, KubernetesApi, Request
@@ -140,8 +140,16 @@ class KubernetesCluster:
             raise
 
     async def nudge_pytorchjob(self, namespace: str, name: str, uid: str, now: datetime) -> None:
+        await self._patch_pytorchjob(namespace, name, uid, {NUDGED: now.strftime("%Y-%m-%dT%H:%M:%SZ")})
+
+    async def release_pytorchjob(self, namespace: str, name: str, uid: str) -> None:
+        await self._patch_pytorchjob(namespace, name, uid, {HELD: RELEASED}, {"spec": {"runPolicy": {"suspend": False}}})
+
+    async def _patch_pytorchjob(
+        self, namespace: str, name: str, uid: str, annotations: dict[str, str], more: Manifest | None = None
+    ) -> None:
         """A merge patch: the annotations of the apply stay whose they are. 422: another object, whose UID cannot be changed."""
-        body = {"metadata": {"uid": uid, "annotations": {NUDGED: now.strftime("%Y-%m-%dT%H:%M:%SZ")}}}
+        body = {"metadata": {"uid": uid, "annotations": annotations}, **(more or {})}
         path = f"{PYTORCHJOBS.format(namespace)}/{name}"
         try:
             await self._call(lambda: self._api.json(Request("PATCH", path, {"fieldManager": FIELD_MANAGER}, body, MERGE)))

@@ -11,7 +11,7 @@ from kubetune.api.identity import child_name, spec_hash
 from kubetune.api.status import MAX_ATTEMPTS, Attempt, Condition, JobStatus, Phase
 from kubetune.cluster import RETRY, ClusterError, Manifest
 from kubetune.controller.child import Child, child_state
-from kubetune.controller.pods import PodState, attempt_of, pods_of_attempt, timestamp
+from kubetune.controller.pods import PodState, attempt_of, pod_state, pods_of_attempt, timestamp
 from kubetune.controller.queueing import QueueState
 from kubetune_trainer.contract import Checkpoint, Outcome
 
@@ -45,6 +45,7 @@ class Observation:
     pods: tuple[PodState, ...] = ()  # of the last attempt, master first
     upstream: Upstream | None = None
     queue: QueueState | None = None  # of the live attempt, else of the last one while its PyTorchJob is still there
+    earlier: tuple[PodState, ...] = ()  # pods of attempts before the last one, where they were looked for
     refused: str = ""  # why pods of the live attempt are not created, in the cluster's words
 
     @property
@@ -167,6 +168,7 @@ def observe(
         leftovers=tuple(c for c in children if c.owned and not c.deleting and c is not own),
         occupant=next((c for c in children if not c.owned), None),
         pods=pods_of_attempt(pods, attempt.number) if attempt else (),
+        earlier=tuple(pod_state(pod) for pod in pods if attempt and attempt_of(pod) < attempt.number),
     )
 
 

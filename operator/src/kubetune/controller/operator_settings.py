@@ -61,7 +61,7 @@ def settings_from_environment() -> OperatorSettings:
     image = os.environ.get(IMAGE_ENV)
     if not image:
         raise ValueError(f"{IMAGE_ENV} is not set: name the trainer image that jobs without spec.image run")
-    return OperatorSettings(ControllerSettings(render=RenderSettings(image=image)))
+    return OperatorSettings(ControllerSettings(render=RenderSettings(image=image), hold_retries=True))
 
 
 def lease_name(settings: OperatorSettings) -> str:

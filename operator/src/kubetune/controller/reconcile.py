@@ -21,9 +21,18 @@ from kubetune.api.identity import child_name
 from kubetune.api.status import MAX_LOG_TAIL, Failure, JobStatus
 from kubetune.cluster import Cluster, ClusterError, Manifest
 from kubetune.controller.bounds import clip_front, written_part
-from kubetune.controller.child import stamped
+from kubetune.controller.child import held, hold, stamped
 from kubetune.controller.decide import decide
-from kubetune.controller.decision import Action, CreateAttempt, Decision, DeleteChild, DeleteJob, DeletePod, NudgeChild
+from kubetune.controller.decision import (
+    Action,
+    CreateAttempt,
+    Decision,
+    DeleteChild,
+    DeleteJob,
+    DeletePod,
+    NudgeChild,
+    ReleaseChild,
+)
 from kubetune.controller.events import events
 from kubetune.controller.observe import Observation, Upstream, job_status, names_account, observe, retry_wanted
 from kubetune.controller.policies.live import run_policy
@@ -146,6 +155,7 @@ async def gather(cluster: Cluster, kind: str, namespace: str, name: str) -> Obse
     names = child_names(manifest)
     children = [child for each in names if (child := await cluster.pytorchjob(namespace, each))]
     wanted = pod_names(children) if children else first_master(manifest, names)
+    wanted = () if any(held(child) for child in children) else wanted  # earlier attempts' may have come back
     pods = await cluster.pods(namespace, manifest["metadata"]["uid"], wanted) if names else []
     return await beside(cluster, observe(manifest, children, pods))
 
@@ -195,7 +205,9 @@ async def with_refusal(
 ) -> Observation | None:
     """Why pods of the live attempt are missing, once they have been for a while: the search costs the API server something."""
     child = seen.child if seen else None
-    if seen is None or seen.deleting or child is None or child.created is None or child.suspended or child.deleting:
+    if seen is None or seen.deleting or child is None or child.created is None or child.deleting:
+        return seen
+    if child.suspended or child.held:
         return seen
     if len(seen.pods) >= child.replicas or (now - child.created).total_seconds() < settings.missing_seconds:
         return seen
@@ -289,6 +301,8 @@ async def carry_out_one(
             await cluster.apply_pytorchjob(manifest, new=new)
         case NudgeChild(name, uid, _, at):
             await cluster.nudge_pytorchjob(namespace, name, uid, at)
+        case ReleaseChild(name, uid):
+            await cluster.release_pytorchjob(namespace, name, uid)
         case DeleteChild(name, uid, _):
             await cluster.delete_pytorchjob(namespace, name, uid)
         case DeletePod(name, uid, _):
@@ -303,9 +317,11 @@ def child_manifest(observed: Observation, action: CreateAttempt, settings: Contr
         raise ClusterError("the spec is invalid", retryable=False)
     plan = AttemptPlan(action.number, action.resume_from, action.model_uri, observed.status.checkpoints)
     try:
-        return stamped(render_pytorchjob(observed.job, plan, settings.render), observed.job)
+        manifest = stamped(render_pytorchjob(observed.job, plan, settings.render), observed.job)
     except ValueError as problem:
         raise ClusterError(f"the PyTorchJob cannot be rendered: {problem}", retryable=False) from problem
+    queued = observed.job.spec.queue_name is not None  # it is suspended already, and the queue's to release
+    return hold(manifest) if settings.hold_retries and action.number > 1 and not queued else manifest
 
 
 async def write(cluster: Cluster, observed: Observation, after: JobStatus) -> bool:

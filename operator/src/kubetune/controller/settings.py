@@ -53,8 +53,16 @@ class ControllerSettings:
     waiting_grace_seconds: float = 120.0
     """How long a container may wait with an image or configuration error before the attempt fails: registries hiccup."""
 
-    termination_slack_seconds: float = 30.0
-    """How long after its grace period a pod that should be gone is still waited for. A lost node's pods never go."""
+    termination_slack_seconds: float = 120.0
+    """How long after its grace period a pod that should be gone is still waited for: its kubelet may be slow, or hear of it late.
+    Of a lost node, whose pods never go, Kubernetes says so sooner (70 to 80 s; unreachable_toleration_seconds in render.plan)."""
+
+    hold_retries: bool = False
+    """Whether a retry's PyTorchJob is made suspended, until the training operator has taken note of it: one that lags still makes
+    pods for the last attempt. The operator says yes; where nothing lags there is nothing to wait for."""
+
+    held_quiet_seconds: float = 30.0
+    """For how long the status says nothing of that wait: as a rule it is over within a second."""
 
     straggler_seconds: float = 30.0
     """How long after success the other nodes' pods may take to end by themselves: the master is only a moment ahead."""

@@ -191,6 +191,10 @@ def other_job(evidence: Evidence, commands: Commands) -> Iterator[Finding]:
     titles = {
         "WaitingForJob": ("it waits for the job that resumeFrom.jobRef names", "see how far that one is"),
         "WaitingForCleanup": ("an earlier job of this name is still being removed", "wait: the garbage collector is at it"),
+        "WaitingForTrainingOperator": (
+            "the training operator has not taken note of the next attempt's PyTorchJob",
+            "see whether it runs: pods are made when it has",
+        ),
         "WaitingForPods": ("pods of the last attempt still run", "wait: the next attempt must not run beside them"),
         "PodFailed": ("a pod failed; the others have a moment to say why", "wait some seconds"),
         "EvictedByKueue": ("Kueue takes its pods back", "wait: the next attempt is queued when they have ended"),
@@ -199,7 +203,11 @@ def other_job(evidence: Evidence, commands: Commands) -> Iterator[Finding]:
     if evidence.reason not in titles or finished(evidence):
         return
     title, remedy = titles[evidence.reason]
-    command = commands.get("sftjobs,osftjobs") if evidence.reason == "WaitingForJob" else commands.pods()
+    asked = {
+        "WaitingForJob": commands.get("sftjobs,osftjobs"),
+        "WaitingForTrainingOperator": "kubectl get pods -A -l control-plane=kubeflow-training-operator",
+    }
+    command = asked.get(evidence.reason) or commands.pods()
     yield Finding(Severity.WAITING, evidence.reason, title, (evidence.message,) if evidence.message else (), remedy, command)
 
 

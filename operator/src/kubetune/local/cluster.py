@@ -115,6 +115,9 @@ class LocalCluster:
     async def nudge_pytorchjob(self, namespace: str, name: str, uid: str, now: datetime) -> None:
         """Nothing to do: here a PyTorchJob's pods are made with it."""
 
+    async def release_pytorchjob(self, namespace: str, name: str, uid: str) -> None:
+        """Nothing to do: here none is suspended."""
+
     async def delete_pytorchjob(self, namespace: str, name: str, uid: str) -> None:
         stored = self.store.get("PyTorchJob", namespace, name)
         if stored is None or stored["metadata"]["uid"] != uid:

@@ -106,7 +106,7 @@ def stragglers(observed: Observation, settings: ControllerSettings, now: datetim
 
     Those that nobody has told to stop though their PyTorchJob is gone (the garbage collector lags, or was told to leave them) are.
     """
-    remaining = [pod for pod in observed.pods if lingers(pod, settings, now) and not pod.node_lost]
+    remaining = [pod for pod in observed.pods if lingers(pod, settings, now)]
     if observed.live or observed.attempt is None or not remaining:
         return None
     stop = tuple(

@@ -46,8 +46,8 @@ def suspend(observed: Observation, settings: ControllerSettings, now: datetime) 
 
 
 def lingers(pod: PodState, settings: ControllerSettings, now: datetime) -> bool:
-    """Still there and still to be waited for. A lost node's pods never go, so their grace period bounds it."""
-    if pod.ended:
+    """Still there and still to be waited for. A lost node's pods never go; where nobody says that it is lost, a bound does."""
+    if pod.ended or pod.node_lost:
         return False
     return pod.deletion is None or now < pod.deletion + timedelta(seconds=settings.termination_slack_seconds)
 
