@@ -22,7 +22,7 @@ from kubetune.api.status import JobStatus, Phase
 from kubetune.controller.diagnose import diagnose
 from kubetune.controller.observe import Observation, Upstream
 from kubetune.controller.pods import PodState
-from kubetune.controller.policies import live, queued, start
+from kubetune.controller.policies import held, live, queued, start
 from kubetune.controller.queueing import QueueState, waiting
 from kubetune_trainer import disk
 from kubetune_trainer.backends.base import StepMetrics
@@ -214,6 +214,9 @@ SAID: dict[str, Callable[[], str]] = {
         observed(replace(MASTER, running=False, unschedulable="0/8 nodes are available: 8 Insufficient nvidia.com/gpu."))
     )[2],
     "waits for job": lambda: by_policy(start.upstream, never_started(upstream=Upstream("first", exists=False))),
+    "not acknowledged": lambda: by_policy(
+        held.held, observed(child=replace(CHILD, name="teach-sft-2", created=NOON, held=True)), SETTINGS.held_quiet_seconds
+    ),
     "no kueue": lambda: of_queue(installed=False),
     "in the queue": lambda: of_queue(
         workload="w", waiting_reason="Pending", waiting_message="insufficient unused quota for nvidia.com/gpu", position=3
