@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_the_status_shows_what_the_trainer_did(
         report="api",
     )
     cluster = {"KUBERNETES_SERVICE_HOST": api.host, "KUBERNETES_SERVICE_PORT": str(api.port)}
-    outcome = run_attempt(contract, {**os.environ, **cluster}, GracefulStop())
+    outcome = run_attempt(contract, {**os.environ, **cluster}, GracefulStop(), ExitStack())
 
     assert outcome.reached_end
     assert outcome.checkpoint is not None

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -81,6 +81,10 @@ def eventually(true: Callable[[], object]) -> None:
     while not true():
         assert time.monotonic() < deadline, "never seen"
         time.sleep(0.005)
+
+
+def raises(error: BaseException) -> None:
+    raise error
 
 
 def assert_true(value: object) -> None:
@@ -239,8 +243,57 @@ def test_the_job_is_told_how_the_attempt_ended(error: BaseException, ended: str,
 
     monkeypatch.setattr(entrypoint, "run_training", run)
     with pytest.raises(type(error)):
-        entrypoint.run_attempt(contract(training=TRAINING), {}, GracefulStop())
+        entrypoint.run_attempt(contract(training=TRAINING), {}, GracefulStop(), ExitStack())
     assert sent[-1]["status"]["progress"] == {"step": 3, "ended": ended}
+
+
+@pytest.mark.parametrize("away", [Answer(hang_up=True), status(503, "starting"), status(429, "busy")])
+def test_an_api_server_that_is_away_at_the_end_is_waited_for(account: Path, away: Answer):
+    with serve(away, away, away, Answer()) as server:
+        reporter = ApiReporter(JOB, client(server, account).apply, first_retry=0.01)
+        reporter(report(10))
+        reporter.close(PATIENCE)
+        reporter.persist(PATIENCE)
+        assert len(server.asked) == 4
+        assert server.asked[-1].body["status"]["progress"]["step"] == 10
+        reporter.persist(PATIENCE)
+        assert len(server.asked) == 4, "it was said"
+
+
+def test_one_that_refuses_is_not_asked_again(account: Path):
+    with serve(status(403, "forbidden"), status(403, "forbidden")) as server:
+        reporter = ApiReporter(JOB, client(server, account).apply, first_retry=3600)
+        reporter(report(10))
+        eventually(lambda: len(server.asked) == 1)
+        reporter.close(PATIENCE)
+        reporter.persist(PATIENCE)
+        assert len(server.asked) == 2
+
+
+def test_one_that_stays_away_is_given_up(account: Path, caplog: pytest.LogCaptureFixture):
+    reporter = ApiReporter(JOB, Plain("127.0.0.1", 1, account).apply, first_retry=0.01)
+    reporter(report(10))
+    reporter.close(PATIENCE)
+    reporter.persist(0.1)
+    assert "does not answer" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "waits"),
+    [(RunFailedError(entrypoint.failed(1, FailureClass.NON_FINITE_LOSS, "nan"), NOT_REACHED), True), (Terminated(), False)],
+)
+def test_an_attempt_that_was_told_to_end_waits_for_nobody(error: BaseException, waits: bool, monkeypatch: pytest.MonkeyPatch):
+    """Its grace period runs; and whoever waits has written the outcome before."""
+    persisted: list[float] = []
+    monkeypatch.setattr(ApiReporter, "persist", lambda _, seconds: persisted.append(seconds))
+    monkeypatch.setattr(entrypoint, "reporter_of", lambda *_: ApiReporter(JOB, lambda *_: None))
+    monkeypatch.setattr(entrypoint, "run_training", lambda _: raises(error))
+    last_words = ExitStack()
+    with pytest.raises(type(error)):
+        entrypoint.run_attempt(contract(training=TRAINING), {}, GracefulStop(), last_words)
+    assert persisted == []
+    last_words.close()
+    assert persisted == ([entrypoint.LAST_WORD_SECONDS] if waits else [])
 
 
 def test_an_attempt_that_reported_nothing_has_no_last_word(account: Path):

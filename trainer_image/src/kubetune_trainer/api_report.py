@@ -28,10 +28,15 @@ SERVICE_ACCOUNT_DIR = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TIMEOUT_SECONDS = 5.0
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 2.0, 60.0
 MESSAGE_CHARACTERS = 500
+BUSY = 429
 
 
 class ReportError(Exception):
-    """The API server did not take a report, or could not be reached."""
+    """The API server did not take a report, or could not be reached. `away`: the same may be taken later."""
+
+    def __init__(self, message: str, *, away: bool = False) -> None:
+        super().__init__(message)
+        self.away = away
 
 
 def apply_path(job: JobIdentity) -> str:
@@ -93,11 +98,11 @@ class InCluster:
             answer = connection.getresponse()
             text = answer.read(64 * 1024)
         except (OSError, http.client.HTTPException) as error:
-            raise ReportError(f"{self.host}:{self.port} does not answer: {error or type(error).__name__}") from error
+            raise ReportError(f"{self.host}:{self.port} does not answer: {error or type(error).__name__}", away=True) from error
         finally:
             connection.close()
         if answer.status // 100 != 2:
-            raise ReportError(f"{answer.status} {_message(text)}")
+            raise ReportError(f"{answer.status} {_message(text)}", away=answer.status >= 500 or answer.status == BUSY)
 
 
 def _message(text: bytes) -> str:
@@ -125,6 +130,7 @@ class ApiReporter:
     _last: Report | None = None
     _closing: bool = False
     _fault: str | None = None
+    _away: bool = False
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def __post_init__(self) -> None:
@@ -152,6 +158,21 @@ class ApiReporter:
             self._changed.notify_all()
         self._thread.join(seconds)
 
+    def persist(self, seconds: float) -> None:
+        """After `close`: while the API server is away the last word is tried again, for so long at most.
+
+        A job that ends meanwhile would say for good how far it was before.
+        """
+        deadline = time.monotonic() + seconds
+        self._thread.join(seconds)
+        while self._away and (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(left, self.first_retry * random.uniform(0.75, 1)))  # noqa: S311 - jitter
+            with self._changed:
+                report, self._newest = self._newest, None
+            if report is None:
+                return
+            self._try(report, 0.0)
+
     def _run(self) -> None:
         wait, last = 0.0, False
         while not last and (report := self._next(wait)) is not None:
@@ -175,9 +196,11 @@ class ApiReporter:
         try:
             self.apply(apply_path(self.job), apply_body(self.job, report, self.earlier))
         except Exception as error:  # noqa: BLE001 - the thread outlives whatever a certificate or a proxy in between does
+            self._away = isinstance(error, ReportError) and error.away
             self._note(str(error) or type(error).__name__)
             self._keep(report)
             return min(LONGEST_RETRY_SECONDS, max(self.first_retry, 2 * waited)) * random.uniform(0.75, 1)  # noqa: S311 - jitter
+        self._away = False
         self._note(None)
         return 0.0
 

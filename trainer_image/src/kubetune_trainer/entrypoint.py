@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,9 @@ logger = logging.getLogger("kubetune")
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 LAST_WAIT_SECONDS = 5.0
+LAST_WORD_SECONDS = 60.0
+"""For which an API server that is away is waited for when all is done: the kubelet could not tell it of the end meanwhile either."""
+
 TAIL_LINES = 20
 
 
@@ -50,12 +54,12 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
     """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     adopt_orphans()
-    attempt, contract, stop = 1, None, GracefulStop()
+    attempt, contract, stop, last_words = 1, None, GracefulStop(), ExitStack()
     try:
         stop.install()
         contract = contract_of(environment)
         attempt, stop.grace_seconds = contract.attempt, contract.grace_seconds
-        outcome = run_attempt(contract, environment, stop)
+        outcome = run_attempt(contract, environment, stop, last_words)
     except Terminated as end:
         outcome = end.outcome or failed(attempt, FailureClass.PREEMPTED, "asked to end (SIGTERM) before the first step")
     except RunFailedError as error:
@@ -71,11 +75,15 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
         end_descendants()
     write_outcome(outcome, environment)
     print(last_line(outcome), file=sys.stderr, flush=True)  # noqa: T201 - for people, in `kubectl logs`
+    last_words.close()
     return outcome.exit_code
 
 
-def run_attempt(contract: Contract, environment: Mapping[str, str], stop: GracefulStop) -> Outcome:
-    """One attempt on this node, by the same path as the library's calls."""
+def run_attempt(contract: Contract, environment: Mapping[str, str], stop: GracefulStop, last_words: ExitStack) -> Outcome:
+    """One attempt on this node, by the same path as the library's calls.
+
+    `last_words`: gets what is to be done when the outcome has been written.
+    """
     from kubetune_trainer.backends.base import Patience
     from kubetune_trainer.registry import create_algorithm
     from kubetune_trainer.rendezvous import torchrun_of
@@ -118,6 +126,8 @@ def run_attempt(contract: Contract, environment: Mapping[str, str], stop: Gracef
     finally:
         if isinstance(report, ApiReporter):
             report.close(ended=ended)
+            if ended is not FailureClass.PREEMPTED:  # whose time is counted
+                last_words.callback(report.persist, LAST_WORD_SECONDS)
     logger.info("seconds by phase: %s", result.seconds)
     if result.outcome is None:
         raise RuntimeError("run_training returned without a verdict")
