@@ -42,7 +42,7 @@ logger = logging.getLogger("kubetune")
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 LAST_WAIT_SECONDS = 5.0
 LAST_WORD_SECONDS = 60.0
-"""For which an API server that is away is waited for when all is done: the kubelet could not tell it of the end meanwhile either."""
+"""For which an API server that is away is waited for at the end: the kubelet could not tell it of the end meanwhile either."""
 
 TAIL_LINES = 20
 
