@@ -65,7 +65,7 @@ class Proxy:
     def __init__(self, server: str, credentials: ssl.SSLContext, choose: Chooser) -> None:
         """`choose`: asked for each request what to do to it; None: nothing."""
         self._server, self._credentials, self._choose = server, credentials, choose
-        self._watches: set[asyncio.Queue[bytes | None]] = set()
+        self._watches: dict[asyncio.Queue[bytes | None], str] = {}  # their paths
         self._open: dict[int, web.BaseRequest] = {}  # by id: requests cannot be hashed
         self.counts: dict[str, int] = {}
         self.partitioned = False
@@ -85,6 +85,11 @@ class Proxy:
             finally:
                 self.cut_watches()
                 await runner.cleanup()
+
+    @property
+    def watched(self) -> set[str]:
+        """The paths of which a watch is open now: its answer has begun."""
+        return set(self._watches.values())
 
     def cut_watches(self) -> int:
         """Ends every watch as a broken connection does. Gives how many there were."""
@@ -162,7 +167,7 @@ class Proxy:
         response.enable_chunked_encoding()
         await response.prepare(request)
         queue: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._watches.add(queue)
+        self._watches[queue] = request.path
         reader = asyncio.create_task(feed(answer, queue))
         try:
             while (chunk := await queue.get()) is not None:
@@ -171,7 +176,7 @@ class Proxy:
                     return response
             return hang_up(request, response)
         finally:
-            self._watches.discard(queue)
+            self._watches.pop(queue, None)
             reader.cancel()
 
 

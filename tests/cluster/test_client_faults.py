@@ -163,7 +163,7 @@ def watcher(namespace: Namespace, faulty: FaultyApi, tmp_path: Path) -> Iterator
     process.start("--sweep-seconds=3600", "--no-leader-elect", "--port=0")
     try:
         until(
-            lambda: {a.path.rsplit("/", 1)[1] for a in faulty.asked if a.watch} >= KINDS,
+            lambda: {path.rsplit("/", 1)[1] for path in faulty.on_watches(lambda proxy: proxy.watched)} >= KINDS,
             "it watches",
             evidence=lambda: process.said,
         )

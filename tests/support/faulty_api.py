@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from kubernetes import client
 
@@ -18,6 +19,7 @@ from e2e.chaos.run import kubeconfig_of
 from kubetune.controller.kubernetes_api import KubernetesApi, connect
 from kubetune.controller.kubernetes_cluster import KubernetesCluster
 
+Answer = TypeVar("Answer")
 LOST, TORN, RESET = Fault(Kind.LOSE), Fault(Kind.TEAR), Fault(Kind.RESET)
 
 
@@ -60,13 +62,13 @@ class FaultyApi:
         target.write_text(json.dumps(kubeconfig_of(self.url)))
         return target
 
-    def on_watches(self, do: Callable[[Proxy], int]) -> int:
-        """Cuts or expires them; gives how many there were."""
+    def on_watches(self, do: Callable[[Proxy], Answer]) -> Answer:
+        """Cuts or expires them, or looks at them; gives what that gives."""
         assert self.loop is not None
         assert self.proxy is not None
         proxy = self.proxy
 
-        async def there() -> int:
+        async def there() -> Answer:
             return do(proxy)
 
         return asyncio.run_coroutine_threadsafe(there(), self.loop).result(10)
