@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import ssl
@@ -10,6 +11,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
+from itertools import islice
 from pathlib import Path
 
 POLL_SECONDS = 0.05
@@ -19,16 +21,26 @@ class StartError(RuntimeError):
     """A program ended or did not answer in time; its log's last lines are in the message."""
 
 
+PORTS = range(10_000, 30_000)
+"""Below those that the kernel gives to outgoing connections (Linux: from 32768), of which one was taken in the second before the API
+server listened on it; and below Kubernetes' NodePorts."""
+
+
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback that nobody listens on now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Ports of the loopback that nobody has now. Raises RuntimeError if there are too few."""
+    found = list(islice(filter(is_free, random.sample(PORTS, len(PORTS))), count))
+    if len(found) < count:
+        raise RuntimeError(f"fewer than {count} ports are free between {PORTS.start} and {PORTS.stop}")
+    return found
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as one:
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def start(folder: Path, name: str, *command: object, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
