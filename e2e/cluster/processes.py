@@ -22,7 +22,7 @@ class StartError(RuntimeError):
 
 
 PORTS = range(10_000, 30_000)
-"""Below those that the kernel gives to outgoing connections (Linux: from 32768), of which one was taken in the second before the API
+"""Below those that the kernel gives to outgoing connections (Linux: from 32768), one of which was taken a second before the API
 server listened on it; and below Kubernetes' NodePorts."""
 
 
