@@ -41,7 +41,11 @@ def shared(folder: Path, start: Callable[[], None], end: Callable[[], None]) -> 
         with one_at_a_time(folder):
             fcntl.flock(users, fcntl.LOCK_SH)
             if not started.exists():
-                start()
+                try:
+                    start()
+                except BaseException:
+                    end()  # what of it has begun
+                    raise
                 started.touch()
         yield
         with one_at_a_time(folder):
