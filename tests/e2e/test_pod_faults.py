@@ -85,7 +85,7 @@ def test_the_operator_is_killed(
 def test_the_api_server_is_away(
     namespace: Namespace, kill_operators: KillOperators, nodes: Nodes, volumes: Path, tell_scenario: TellScenario
 ) -> None:
-    training = submit(namespace, volumes, epochs=150)  # whether it outlasts the half minute is the machine's affair
+    training = submit(namespace, volumes, epochs=450)  # it is to outlast the half minute
     training.wait_for_state()
     before, since = training.last_step(1), now()
     processes.stop(nodes.plane.folder, "kube-apiserver")
@@ -96,7 +96,7 @@ def test_the_api_server_is_away(
         control_plane.start_api_server(nodes.plane)
     kill_operators()
     status = training.succeeds()
-    assert before < after <= status["progress"]["totalSteps"], "it trained on"
+    assert before < after < status["progress"]["totalSteps"], "it trained on"
     done = f"its process killed, started again after 30 s; meanwhile the job went from step {before} to step {after}; then {OPERATOR_TOO}"
     tell_scenario(training.scenario("The API server is away", done))
 

@@ -50,9 +50,11 @@ def test_a_leader_that_is_told_to_end_drains_and_hands_over_at_once(pair, plane,
     assert first.process.returncode == 0
     record_property("drain_seconds", round(took, 1))
     print(f"drained in {took:.1f} s")
+    assert took < 5
     until(lambda: second.leads, "the second leads")
     handed = time.monotonic() - told
     record_property("handover_seconds", round(handed, 1))
+    assert handed < 10, "the Lease was given up: nobody waited for its end"
     until(lambda: len(plane.children(namespace)) == 10, "every job has its child")
     assert plane.holder(namespace) == "second"
     assert "gave up the lease" in first.said
